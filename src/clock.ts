@@ -1,0 +1,40 @@
+/**
+ * Time as a value: what needs the hour takes a {@link Clock}, so a test (or a
+ * simulation) can hand it another one.
+ */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+}
+
+export const systemClock: Clock = { now: () => Date.now() };
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+/** Longest delay a timer takes: beyond 2^31 - 1 ms it would fire at once. */
+const DELAY_MS_MAX = 2 ** 31 - 1;
+
+/**
+ * Resolves after `ms`; rejects with the signal's reason when it is aborted
+ * first. The timer never outlives the wait.
+ */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      },
+      Math.min(Math.max(ms, 0), DELAY_MS_MAX),
+    );
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
