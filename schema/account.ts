@@ -17,7 +17,7 @@ export function accountSlug(name: string): string {
 export const IDENTIFIER_BYTES_MAX = 63;
 
 /** Longest name that is made from a slug (an index): what the slug has to leave room for. */
-export const LONGEST_NAME_AROUND_SLUG = "uq__activities_order_cum_qty";
+export const LONGEST_NAME_AROUND_SLUG = "idx__activities_exec_id";
 
 /** Longest slug whose table and index names Postgres keeps whole. */
 export const SLUG_LENGTH_MAX =

@@ -1,0 +1,132 @@
+/**
+ * Instants of venues, which count nanoseconds on streams and microseconds by
+ * REST. Stored times are the nearest microsecond, rounded by us.
+ */
+
+const RFC3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:([Zz])|([+-])(\d\d):?(\d\d))$/;
+
+/** Whole seconds since the epoch and the nanoseconds in them; undefined when no such instant exists. */
+function parse(text: string): { seconds: number; nanos: number } | undefined {
+  const match = RFC3339.exec(text);
+  if (match === null) return undefined;
+  const [
+    ,
+    year,
+    month,
+    day,
+    hour,
+    minute,
+    second,
+    fraction = "",
+    ,
+    sign,
+    zoneHour,
+    zoneMinute,
+  ] = match;
+  const ms = Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, +second!);
+  // Date.UTC rolls 31 June over into July; a venue that says so is wrong, not early.
+  if (
+    new Date(ms).getUTCDate() !== +day! ||
+    +hour! > 23 ||
+    +minute! > 59 ||
+    +second! > 59
+  ) {
+    return undefined;
+  }
+  const offsetMinutes =
+    sign === undefined
+      ? 0
+      : (sign === "-" ? -1 : 1) * (+zoneHour! * 60 + +zoneMinute!);
+  return {
+    seconds: ms / 1000 - offsetMinutes * 60,
+    nanos: +fraction.padEnd(9, "0").slice(0, 9),
+  };
+}
+
+/**
+ * Microseconds since the Unix epoch, rounded to the nearest (half up).
+ * Undefined when the text is no RFC 3339 time with a zone, or names a day or
+ * hour that does not exist.
+ */
+export function microsOf(text: string): number | undefined {
+  const instant = parse(text);
+  return (
+    instant && instant.seconds * 1e6 + Math.floor((instant.nanos + 500) / 1000)
+  );
+}
+
+/** `2026-09-18T13:24:50.019303Z`: always six decimals, UTC. */
+export function isoOfMicros(micros: number): string {
+  const ms = Math.floor(micros / 1000);
+  const rest = micros - ms * 1000;
+  return `${new Date(ms).toISOString().slice(0, -1)}${String(rest).padStart(3, "0")}Z`;
+}
+
+/**
+ * Nanoseconds since the epoch: tells which of two states of an order is the
+ * later one when both fall in one microsecond.
+ */
+export function nanosOf(text: string): bigint | undefined {
+  const instant = parse(text);
+  return (
+    instant && BigInt(instant.seconds) * 1_000_000_000n + BigInt(instant.nanos)
+  );
+}
+
+const NEW_YORK = new Intl.DateTimeFormat("en-US", {
+  timeZone: "America/New_York",
+  hourCycle: "h23",
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+
+const QUARTER_MS = 15 * 60 * 1000;
+const OFFSETS_KEPT_MAX = 4096;
+const offsets = new Map<number, number>();
+
+/**
+ * Milliseconds to add to UTC to get New York's clock. Zones change on quarter
+ * hours only, so one look-up a quarter hour serves every frame in it.
+ */
+function newYorkOffsetMs(ms: number): number {
+  const quarter = Math.floor(ms / QUARTER_MS);
+  const known = offsets.get(quarter);
+  if (known !== undefined) return known;
+  const at = quarter * QUARTER_MS;
+  const parts = Object.fromEntries(
+    NEW_YORK.formatToParts(at).map(({ type, value }) => [type, +value]),
+  );
+  const local = Date.UTC(
+    parts["year"]!,
+    parts["month"]! - 1,
+    parts["day"]!,
+    parts["hour"]!,
+    parts["minute"]!,
+    parts["second"]!,
+  );
+  if (offsets.size >= OFFSETS_KEPT_MAX) offsets.clear();
+  offsets.set(quarter, local - at);
+  return local - at;
+}
+
+/** New York's wall clock as `2026-09-18T09:24:50.019Z`-shaped text; the `Z` is not meant. */
+function newYorkText(ms: number): string {
+  return new Date(ms + newYorkOffsetMs(ms)).toISOString();
+}
+
+/** `YYYYMMDDHHMMSSmmm` in New York, milliseconds cut. */
+export function newYorkStamp(micros: number): string {
+  return newYorkText(Math.floor(micros / 1000))
+    .slice(0, 23)
+    .replace(/[-T:.]/g, "");
+}
+
+/** `YYYY-MM-DD` in New York. */
+export function newYorkDay(ms: number): string {
+  return newYorkText(ms).slice(0, 10);
+}

@@ -1,0 +1,161 @@
+/**
+ * Tells a quiet stream from a deaf one by evidence. Frames, pongs and silence
+ * prove little: heartbeats were fine in a documented case in which 4 of 18 fills
+ * arrived. Only the comparison with a fresh REST reading shows what is missing.
+ */
+import { microsOf } from "../../schema/instant.ts";
+import { readText } from "../../schema/read.ts";
+import { FINAL_STATUSES } from "../../schema/rows.ts";
+import type { StreamVerdict } from "../../schema/service.ts";
+import { SECOND } from "../clock.ts";
+
+/** A frame this recent makes the stream live without further question. */
+const FRESH_MS = 60 * SECOND;
+/** REST may show an event before the stream delivers it: this long nothing is held against the stream. */
+export const DELIVERY_GRACE_MS = 10 * SECOND;
+/** Clocks differ, and an event of the moment of listening may belong to the time before. */
+export const LISTENING_MARGIN_MS = 5 * SECOND;
+
+/** One object of REST that the stream should have told of. */
+export interface Undelivered {
+  readonly kind: "order" | "activity";
+  readonly raw: string;
+  /** Venue time, ms. */
+  readonly at: number;
+  readonly what: string;
+}
+
+/** What the stream has delivered in this session, as far as it is remembered. */
+export interface Delivered {
+  hasExecution(identity: {
+    executionId?: string;
+    orderId?: string;
+    cumQty?: string;
+  }): boolean;
+  /** Whether the stream told of this order at all, and whether it told of its end. */
+  order(orderId: string): { readonly ended: boolean } | undefined;
+}
+
+export interface RestReading {
+  readonly orders: readonly RestObject[];
+  readonly fills: readonly RestObject[];
+}
+
+interface RestObject {
+  readonly raw: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * What a REST reading shows and the stream did not deliver, of the time since
+ * `liveSinceMs`: `overdue` beyond the grace, `due` still within it.
+ *
+ * An order counts only in a state whose event every root order gets: legs are
+ * often cancelled without one, and `pending_*` states are often skipped.
+ */
+export function undelivered(
+  reading: RestReading,
+  delivered: Delivered,
+  { liveSinceMs, nowMs }: { liveSinceMs: number; nowMs: number },
+): { overdue: Undelivered[]; due: Undelivered[] } {
+  const missing = [
+    ...reading.fills.flatMap((fill) => missingFill(fill, delivered)),
+    ...reading.orders.flatMap((order) => missingOrder(order, delivered)),
+  ].filter(({ at }) => at >= liveSinceMs + LISTENING_MARGIN_MS);
+  return {
+    overdue: missing.filter(({ at }) => at <= nowMs - DELIVERY_GRACE_MS),
+    due: missing.filter(({ at }) => at > nowMs - DELIVERY_GRACE_MS),
+  };
+}
+
+function missingFill(
+  { raw, value }: RestObject,
+  delivered: Delivered,
+): Undelivered[] {
+  const at = msOf(value["transaction_time"]);
+  const id = readText(value["id"]) ?? "";
+  const executionId = id.includes("::")
+    ? id.slice(id.indexOf("::") + 2)
+    : undefined;
+  const orderId = readText(value["order_id"]);
+  const cumQty = readText(value["cum_qty"]);
+  if (at === undefined) return [];
+  const known = delivered.hasExecution({
+    ...(executionId === undefined ? {} : { executionId }),
+    ...(orderId === undefined ? {} : { orderId }),
+    ...(cumQty === undefined ? {} : { cumQty }),
+  });
+  return known ? [] : [{ kind: "activity", raw, at, what: `fill ${id}` }];
+}
+
+const ANNOUNCED = new Set([
+  "new",
+  "accepted",
+  "partially_filled",
+  ...FINAL_STATUSES,
+]);
+
+function missingOrder(
+  { raw, value }: RestObject,
+  delivered: Delivered,
+): Undelivered[] {
+  const id = readText(value["id"]);
+  const status = readText(value["status"]) ?? "";
+  const at = msOf(value["updated_at"]);
+  if (id === undefined || at === undefined || !ANNOUNCED.has(status)) return [];
+  const told = delivered.order(id);
+  // A newer version alone is no proof: some updates (routing, trailing stops) have no event.
+  // Nothing told at all is one, and so is an end not told, save of one-cancels-other pairs.
+  const isSimple =
+    value["order_class"] === "" || value["order_class"] === "simple";
+  const endMissing =
+    FINAL_STATUSES.has(status) && told?.ended === false && isSimple;
+  if (told !== undefined && !endMissing) return [];
+  return [{ kind: "order", raw, at, what: `order ${id} ${status}` }];
+}
+
+function msOf(value: unknown): number | undefined {
+  const micros = typeof value === "string" ? microsOf(value) : undefined;
+  return micros === undefined ? undefined : micros / 1000;
+}
+
+/** What the stream's own silence means, given what REST showed. */
+export function judge(evidence: {
+  readonly nowMs: number;
+  readonly liveSinceMs: number;
+  readonly lastFrameMs: number | undefined;
+  /** Undefined when the calendar is not known. */
+  readonly sessionOpen: boolean | undefined;
+  readonly overdue: readonly Undelivered[];
+  /** When REST was last compared; undefined when it could not be. */
+  readonly comparedMs: number | undefined;
+}): StreamVerdict {
+  const { nowMs, lastFrameMs, overdue } = evidence;
+  const first = overdue[0];
+  if (first !== undefined) {
+    return {
+      verdict: "deaf",
+      reason: `REST shows ${overdue.length} that the stream never delivered, first ${first.what}`,
+    };
+  }
+  const silentMs = nowMs - Math.max(lastFrameMs ?? 0, evidence.liveSinceMs);
+  if (silentMs < FRESH_MS)
+    return {
+      verdict: "live",
+      reason: `frame or link ${seconds(silentMs)} ago`,
+    };
+  const compared =
+    evidence.comparedMs === undefined
+      ? "REST could not be asked"
+      : `REST shows nothing missing ${seconds(nowMs - evidence.comparedMs)} ago`;
+  return evidence.sessionOpen === false
+    ? { verdict: "closed", reason: `no session is open; ${compared}` }
+    : {
+        verdict: "quiet",
+        reason: `silent for ${seconds(silentMs)}; ${compared}`,
+      };
+}
+
+function seconds(ms: number): string {
+  return `${Math.max(0, Math.round(ms / SECOND))} s`;
+}

@@ -1,0 +1,161 @@
+/** Statements on `feedkeeper.coverage` and on what can be said of completeness from the rows themselves. */
+import type {
+  AccountStream,
+  CoverageFact,
+  CoverageState,
+} from "../../../schema/messages.ts";
+import type { DeliveryShare } from "../../../schema/service.ts";
+import type { AccountTables } from "./accountTables.ts";
+import type { Sql, Transaction } from "./connect.ts";
+
+export interface AccountFact extends CoverageFact {
+  readonly account: string;
+}
+
+/** A fact as it is stored, for reckoning with. */
+export interface StoredFact {
+  readonly stream: AccountStream;
+  readonly state: CoverageState;
+  readonly from: Date;
+  readonly to: Date;
+  readonly rows: number;
+}
+
+/** Records facts; one that continues a fact of the same session and state extends its row. */
+export async function recordCoverage(
+  sql: Sql | Transaction,
+  facts: readonly AccountFact[],
+): Promise<void> {
+  if (facts.length === 0) return;
+  const incoming = JSON.stringify(
+    joinContinued(facts).map((fact, ordinal) => ({
+      ...fact,
+      ordinal,
+      rows: fact.rows ?? 0,
+    })),
+  );
+  await sql`
+    with incoming as materialized (
+      select * from json_to_recordset(${incoming}::text::json) as facts (
+        ordinal integer, account text, stream text, state text, session text,
+        "from" timestamptz, "to" timestamptz, rows bigint
+      )
+    ),
+    extended as (
+      update feedkeeper.coverage c
+      set to_at = greatest(c.to_at, i."to"), rows = c.rows + i.rows, recorded_at = now()
+      from incoming i
+      where c.account = i.account and c.stream = i.stream and c.state = i.state and c.session = i.session
+        and c.from_at <= i."from" and c.to_at >= i."from"
+      returning i.ordinal
+    )
+    insert into feedkeeper.coverage (account, stream, state, from_at, to_at, rows, session)
+    select i.account, i.stream, i.state, i."from", greatest(i."from", i."to"), i.rows, i.session
+    from incoming i where i.ordinal not in (select ordinal from extended)`;
+}
+
+/** Within one batch too: a live session extends itself many times a minute. */
+export function joinContinued(facts: readonly AccountFact[]): AccountFact[] {
+  const joined: AccountFact[] = [];
+  for (const fact of facts) {
+    const index = joined.findLastIndex(
+      (other) =>
+        other.account === fact.account &&
+        other.stream === fact.stream &&
+        other.state === fact.state &&
+        other.session === fact.session,
+    );
+    const other = joined[index];
+    if (
+      other !== undefined &&
+      other.from <= fact.from &&
+      other.to >= fact.from
+    ) {
+      joined[index] = {
+        ...other,
+        to: fact.to > other.to ? fact.to : other.to,
+        rows: (other.rows ?? 0) + (fact.rows ?? 0),
+      };
+    } else joined.push(fact);
+  }
+  return joined;
+}
+
+/** Facts of an account that touch the range, by start. */
+export async function coverageFacts(
+  sql: Sql,
+  account: string,
+  range: { from?: Date | undefined; to?: Date | undefined } = {},
+): Promise<StoredFact[]> {
+  const rows = await sql<
+    {
+      stream: AccountStream;
+      state: CoverageState;
+      from_at: Date;
+      to_at: Date;
+      rows: string;
+    }[]
+  >`
+    select stream, state, from_at, to_at, rows from feedkeeper.coverage
+    where account = ${account}
+      ${range.from === undefined ? sql`` : sql`and to_at >= ${range.from}`}
+      ${range.to === undefined ? sql`` : sql`and from_at <= ${range.to}`}
+    order by from_at, id`;
+  return rows.map((row) => ({
+    stream: row.stream,
+    state: row.state,
+    from: row.from_at,
+    to: row.to_at,
+    rows: Number(row.rows),
+  }));
+}
+
+/**
+ * By New York day: fills in the store, and those of them that no stream message
+ * ever told of. Reckoned from the rows, so a late message corrects the past.
+ */
+export async function deliveryShares(
+  sql: Sql,
+  { activities, events }: AccountTables,
+  account: string,
+  range: { from: Date; to: Date },
+): Promise<DeliveryShare[]> {
+  const rows = await sql<{ day: string; fills: number; undelivered: number }[]>`
+    select
+      to_char(a.transaction_time at time zone 'America/New_York', 'YYYY-MM-DD') as day,
+      count(*)::int as fills,
+      count(*) filter (
+        where not a.raw_json ? 'event' and not exists (
+          select 1 from ${sql(events)} e where e.execution_id = a.execution_id
+        )
+      )::int as undelivered
+    from ${sql(activities)} a
+    where a.activity_type = 'FILL' and a.transaction_time >= ${range.from} and a.transaction_time < ${range.to}
+    group by 1 order by 1`;
+  return rows.map(({ day, fills, undelivered }) => ({
+    account,
+    day,
+    fills,
+    undelivered,
+    share: fills === 0 ? 0 : undelivered / fills,
+  }));
+}
+
+/** Earliest and latest venue time in the raw tables; undefined when they are empty. */
+export async function storedSpan(
+  sql: Sql,
+  { activities, orders }: AccountTables,
+): Promise<{ from: Date; to: Date } | undefined> {
+  const [row] = await sql<[{ from_at: Date | null; to_at: Date | null }]>`
+    select least(
+        (select min(transaction_time) from ${sql(activities)}),
+        (select min(created_at) from ${sql(orders)})
+      ) as from_at,
+      greatest(
+        (select max(transaction_time) from ${sql(activities)}),
+        (select max(updated_at) from ${sql(orders)})
+      ) as to_at`;
+  return row.from_at === null || row.to_at === null
+    ? undefined
+    : { from: row.from_at, to: row.to_at };
+}
