@@ -1,0 +1,201 @@
+/**
+ * The disk spool: what a sink's store cannot take now, kept in order until it
+ * can. One SQLite file, flushed to the disk before {@link Spool.append} returns;
+ * each sink has a cursor of its own, and a record goes when every sink is past it.
+ */
+import { Database, SQLiteError } from "bun:sqlite";
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { SpoolFullError } from "../errors.ts";
+import type { SpoolStatus } from "../../schema/service.ts";
+
+/** Disk the spool may use before it counts as full. */
+export const SPOOL_BYTES_MAX = 4 * 1024 ** 3;
+
+export interface Spooled<Item> {
+  readonly sequence: number;
+  readonly item: Item;
+}
+
+export interface Spool<Item> {
+  /**
+   * Keeps the items, in order, all or none.
+   * @throws SpoolFullError when the disk (or the allowed size) is exhausted.
+   */
+  append(items: readonly Item[]): void;
+  /** The oldest records this sink has not been past. */
+  read(sink: string, limit: number): Spooled<Item>[];
+  /** The sink has delivered everything up to `sequence`. */
+  advance(sink: string, sequence: number): void;
+  /** Records this sink has not been past. */
+  depth(sink: string): number;
+  status(): SpoolStatus;
+  close(): void;
+}
+
+/** Opens the file, making it (and its folder) when it is not there. Throws what SQLite says of a damaged one. */
+export function openSpool<Item>(settings: {
+  path: string;
+  sinks: readonly string[];
+  bytesMax?: number;
+}): Spool<Item> {
+  const { path, sinks, bytesMax = SPOOL_BYTES_MAX } = settings;
+  mkdirSync(dirname(path), { recursive: true });
+  const database = new Database(path, { create: true, strict: true });
+  prepare(database, sinks);
+  limitSize(database, bytesMax);
+
+  const insert = database.prepare<unknown, [string, number, number]>(
+    "insert into records (body, checksum, kept_at_ms) values (?, ?, ?)",
+  );
+  const select = database.prepare<
+    { sequence: number; body: string },
+    [string, number]
+  >(
+    "select sequence, body from records where sequence > (select sequence from cursors where sink = ?) order by sequence limit ?",
+  );
+  const appendAll = database.transaction((items: readonly Item[]) => {
+    const now = Date.now();
+    for (const item of items) {
+      const body = JSON.stringify(item);
+      insert.run(body, checksum(body), now);
+    }
+  });
+  const advance = database.transaction((sink: string, sequence: number) => {
+    const passed = countPast(database, sink, sequence);
+    database.run(
+      "update cursors set sequence = max(sequence, ?) where sink = ?",
+      [sequence, sink],
+    );
+    database.run(
+      "delete from records where sequence <= (select min(sequence) from cursors)",
+    );
+    return passed;
+  });
+  // Depths are asked for at every batch and every scrape; counting rows each time would grow with the outage.
+  const depths = new Map(
+    sinks.map((sink) => [sink, countPast(database, sink)]),
+  );
+  let full = false;
+
+  return {
+    append(items) {
+      try {
+        appendAll(items);
+      } catch (error) {
+        full = isFull(error);
+        if (!full) throw error;
+        throw new SpoolFullError(`the spool ${path} can take no more`, {
+          cause: error,
+        });
+      }
+      full = false;
+      for (const [sink, depth] of depths)
+        depths.set(sink, depth + items.length);
+    },
+    read: (sink, limit) =>
+      select.all(sink, limit).map(({ sequence, body }) => ({
+        sequence,
+        // Written by append above, with a checksum; `spool verify` reads it again.
+        item: JSON.parse(body) as Item,
+      })),
+    advance(sink, sequence) {
+      const depth = (depths.get(sink) ?? 0) - advance(sink, sequence);
+      depths.set(sink, depth);
+      full = false;
+      if (depth === 0) database.run("pragma wal_checkpoint(truncate)");
+    },
+    depth: (sink) => depths.get(sink) ?? 0,
+    status: () => ({ ...statusOf(database, path), full }),
+    close: () => database.close(),
+  };
+}
+
+/** What the file holds, as `spool status` and `/api/v1/status` show it. */
+export function statusOf(
+  database: Database,
+  path: string,
+): Omit<SpoolStatus, "full"> {
+  const totals = database
+    .query<{ records: number; oldest: number | null }, []>(
+      "select count(*) as records, min(kept_at_ms) as oldest from records",
+    )
+    .get();
+  const cursors = database
+    .query<{ sink: string; sequence: number }, []>("select * from cursors")
+    .all();
+  const oldest = totals?.oldest ?? undefined;
+  return {
+    path,
+    records: totals?.records ?? 0,
+    bytes:
+      pragma(database, "page_size") *
+      (pragma(database, "page_count") - pragma(database, "freelist_count")),
+    ...(oldest === undefined
+      ? {}
+      : { oldestSeconds: Math.max(0, (Date.now() - oldest) / 1000) }),
+    cursors: Object.fromEntries(
+      cursors.map(({ sink, sequence }) => [sink, sequence]),
+    ),
+  };
+}
+
+export function checksum(body: string): number {
+  return Bun.hash.crc32(body);
+}
+
+/** Tables and cursors; the settings that make a commit durable. */
+export function prepare(database: Database, sinks: readonly string[]): void {
+  database.run("pragma journal_mode = wal");
+  // A commit returns only after the log is on the disk.
+  database.run("pragma synchronous = full");
+  database.run("pragma busy_timeout = 5000");
+  database.run(`create table if not exists records (
+    sequence integer primary key autoincrement, body text not null,
+    checksum integer not null, kept_at_ms integer not null)`);
+  database.run(
+    "create table if not exists cursors (sink text primary key, sequence integer not null)",
+  );
+  for (const sink of sinks)
+    database.run("insert or ignore into cursors values (?, 0)", [sink]);
+}
+
+function limitSize(database: Database, bytesMax: number): void {
+  const pages = Math.max(
+    1,
+    Math.floor(bytesMax / pragma(database, "page_size")),
+  );
+  database.run(`pragma max_page_count = ${pages}`);
+}
+
+/** Records up to `upTo` that the sink has not been past. */
+function countPast(
+  database: Database,
+  sink: string,
+  upTo = Number.MAX_SAFE_INTEGER,
+): number {
+  const row = database
+    .query<{ count: number }, [string, number]>(
+      "select count(*) as count from records where sequence > (select sequence from cursors where sink = ?) and sequence <= ?",
+    )
+    .get(sink, upTo);
+  return row?.count ?? 0;
+}
+
+export function pragma(
+  database: Database,
+  name: "page_size" | "page_count" | "freelist_count",
+): number {
+  const row = database
+    .query<Record<string, number>, []>(`pragma ${name}`)
+    .get();
+  return row?.[name] ?? 0;
+}
+
+/** SQLite tells a full disk in two ways: as full, and (for its log) as a failed write. */
+function isFull(error: unknown): boolean {
+  return (
+    error instanceof SQLiteError &&
+    /^SQLITE_(FULL|IOERR)/.test(error.code ?? "")
+  );
+}
