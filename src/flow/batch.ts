@@ -1,4 +1,4 @@
-/** Size-or-time batches: what sinks write. */
+/** When a batch is due: size or time, whichever comes first. */
 import { sleep } from "../clock.ts";
 import type { BoundedQueue } from "./queue.ts";
 
@@ -12,57 +12,40 @@ export interface BatchBounds {
 /** Why a batch was closed: it was full, its first item had waited long enough, or the queue is being emptied. */
 export type Trigger = "size" | "time" | "flush";
 
-export interface Batch<Item> {
-  readonly items: readonly Item[];
-  readonly trigger: Trigger;
-}
-
 /**
- * The next batch, as soon as it is full or its first item has waited
- * `waitMsMax`. With `idleMsMax` an empty batch comes after that long without
- * any item. Rejects with the signal's reason when aborted; nothing is taken then.
+ * Resolves when a batch is due in `queue`, which the caller then takes; with
+ * `idle` when nothing came for `idleMsMax`. Rejects with the signal's reason
+ * when aborted. It takes nothing itself: an item is never between two hands.
  */
-export async function nextBatch<Item>(
+export async function batchDue<Item>(
   queue: BoundedQueue<Item>,
   { sizeMax, waitMsMax }: BatchBounds,
   signal: AbortSignal,
   idleMsMax = Number.POSITIVE_INFINITY,
-): Promise<Batch<Item>> {
-  if (await isLate(queue.whenHolding.bind(queue, 1), idleMsMax, signal))
-    return { items: [], trigger: "time" };
-  const late = await isLate(
-    queue.whenHolding.bind(queue, sizeMax),
-    waitMsMax,
-    signal,
-  );
-  return {
-    items: queue.takeUpTo(sizeMax),
-    trigger: late ? "time" : "size",
-  };
+): Promise<Trigger | "idle"> {
+  if (await isLate(queue, 1, idleMsMax, signal)) return "idle";
+  return (await isLate(queue, sizeMax, waitMsMax, signal)) ? "time" : "size";
 }
 
-/** What waits now, without waiting for more. */
-export function flushBatch<Item>(
+/** Whether `ms` passed before the queue held `count` items. */
+async function isLate<Item>(
   queue: BoundedQueue<Item>,
-  sizeMax: number,
-): Batch<Item> {
-  return { items: queue.takeUpTo(sizeMax), trigger: "flush" };
-}
-
-/** Whether `ms` passed before `wait` was over. */
-async function isLate(
-  wait: (signal: AbortSignal) => Promise<void>,
+  count: number,
   ms: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   signal.throwIfAborted();
-  const done = new AbortController();
-  const either = AbortSignal.any([signal, done.signal]);
+  if (queue.length >= count) return false;
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const held = queue.whenHolding(count, either).then(() => false);
+  const late = sleep(ms, either).then(() => true);
+  // The loser of the race is aborted below; that is no failure of anything.
+  held.catch(() => {});
+  late.catch(() => {});
   try {
-    const waiting = wait(either).then(() => false);
-    if (ms === Number.POSITIVE_INFINITY) return await waiting;
-    return await Promise.race([waiting, sleep(ms, either).then(() => true)]);
+    return await Promise.race([held, late]);
   } finally {
-    done.abort();
+    over.abort();
   }
 }

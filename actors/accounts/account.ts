@@ -1,0 +1,56 @@
+/** The actors of one account, as data. */
+import { backoffMs } from "../../src/backoff.ts";
+import { MINUTE, SECOND } from "../../src/clock.ts";
+import type { AccountRun } from "../../src/accounts/run.ts";
+import type { Child, Plan } from "../supervision/plan.ts";
+import { supervisor } from "../supervision/supervisor.ts";
+import { backfill } from "./backfill.ts";
+import { healer } from "./healer.ts";
+import { stream } from "./stream.ts";
+
+const RESTART = { baseMs: SECOND, maxMs: MINUTE };
+
+/** Name of the account's supervisor among its siblings. */
+export function accountId(slug: string): string {
+  return `account/${slug}`;
+}
+
+/** The supervisor of one account; what fails in it stays in it. */
+export function accountChild(run: AccountRun): Child {
+  const plan: Plan = {
+    strategy: "one_for_one",
+    children: [
+      {
+        id: "stream",
+        logic: stream,
+        input: run,
+        restart: "permanent",
+        graceMs: SECOND,
+      },
+      {
+        id: "backfill",
+        logic: backfill,
+        input: run,
+        restart: "transient",
+        graceMs: SECOND,
+      },
+      {
+        id: "healer",
+        logic: healer,
+        input: run,
+        restart: "permanent",
+        graceMs: SECOND,
+      },
+    ],
+    maxRestarts: 6,
+    withinMs: MINUTE,
+    backoffMs: (failures) => backoffMs(failures, RESTART),
+  };
+  return {
+    id: accountId(run.account.slug),
+    logic: supervisor,
+    input: plan,
+    restart: "permanent",
+    graceMs: 2 * SECOND,
+  };
+}

@@ -1,0 +1,97 @@
+/**
+ * The past of an account, from its beginning (or `BACKFILL_DAYS` ago) to the
+ * moment the service started to listen: whatever no recorded fact covers.
+ */
+import { DAY } from "../clock.ts";
+import { microsOf } from "../../schema/instant.ts";
+import { gaps } from "./coverage.ts";
+import type { Interval } from "./intervals.ts";
+import { readBack, type PastStream } from "./readBack.ts";
+import type { AccountRun } from "./run.ts";
+
+export interface BackfillProgress {
+  readonly stream: PastStream;
+  readonly rows: number;
+  /** Share of the time that had to be read, 0 to 1. */
+  readonly done: number;
+}
+
+/** The venue keeps what is older than the wanted days, too; one day's margin for ids in another zone. */
+const ORIGIN_MARGIN_MS = DAY;
+
+/**
+ * Reads what is missing between the account's origin and `untilMs`; returns rows
+ * by stream. Orders and activities go each by their own facts.
+ * @throws VenueError, or what the database failed with; what was read until then is kept, and the next call goes on there.
+ */
+export async function backfill(
+  run: AccountRun,
+  untilMs: number,
+  signal: AbortSignal,
+  onProgress: (progress: BackfillProgress) => void = () => {},
+): Promise<Record<PastStream, number>> {
+  const floorMs = untilMs - run.backfillDays * DAY;
+  const facts = await run.store.facts();
+  const rows = { orders: 0, activities: 0 };
+  for (const stream of ["orders", "activities"] as const) {
+    const originMs = await originOf(run, stream, floorMs, signal);
+    const missing = gaps(facts, stream, {
+      from: Math.min(originMs ?? floorMs, untilMs),
+      to: untilMs,
+    });
+    const totalMs = lengthOf(missing) || 1;
+    let doneMs = 0;
+    for (const interval of missing) {
+      const before = rows[stream];
+      rows[stream] += await readBack(run, stream, interval, {
+        priority: "backfill",
+        signal,
+        onPage: (page) =>
+          onProgress({
+            stream,
+            rows: before + page.rows,
+            done: (doneMs + page.completeToMs - interval.from) / totalMs,
+          }),
+      });
+      doneMs += interval.to - interval.from;
+    }
+  }
+  return rows;
+}
+
+/** Where the account's history begins: its earliest row, but not before the wanted days. Recorded in `raw_history_meta`. */
+async function originOf(
+  run: AccountRun,
+  stream: PastStream,
+  floorMs: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const options = { priority: "backfill", signal } as const;
+  const [path, query, members] =
+    stream === "orders"
+      ? ([
+          "/v2/orders",
+          { status: "all", direction: "asc", limit: 1 },
+          ["submitted_at", "created_at"],
+        ] as const)
+      : ([
+          "/v2/account/activities",
+          { direction: "asc", page_size: 1 },
+          ["transaction_time", "date"],
+        ] as const);
+  const [first] = await run.rest.array(path, query, options);
+  const at = members
+    .map((member) => first?.value[member])
+    .map((text) => (typeof text === "string" ? microsOf(text) : undefined))
+    .find((micros) => micros !== undefined);
+  if (at === undefined) return undefined;
+  await run.store.recordHistoryStart(
+    stream === "orders" ? "earliest_order" : "earliest_activity",
+    new Date(at / 1000),
+  );
+  return Math.max(floorMs, at / 1000 - ORIGIN_MARGIN_MS);
+}
+
+function lengthOf(intervals: readonly Interval[]): number {
+  return intervals.reduce((sum, { from, to }) => sum + to - from, 0);
+}

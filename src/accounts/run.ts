@@ -1,0 +1,53 @@
+/** What all actors of one account work with. It belongs to the topology and outlives each of them. */
+import type { Account } from "../../schema/account.ts";
+import type { AccountRecord } from "../../schema/messages.ts";
+import type { Clock } from "../clock.ts";
+import type { DialSchedule } from "../flow/dials.ts";
+import type { Notice } from "../flow/notice.ts";
+import type { BoundedQueue } from "../flow/queue.ts";
+import type { AlpacaRest } from "../venues/alpaca/rest.ts";
+import type { DeliveredMemory } from "./delivered.ts";
+import type { AccountStore } from "./store.ts";
+
+export interface AccountRun {
+  readonly account: Account;
+  /** This run of the process: what coverage facts are recorded under. */
+  readonly session: string;
+  readonly startedAtMs: number;
+  readonly rest: AlpacaRest;
+  /** The sink's queue; all accounts share it. */
+  readonly queue: BoundedQueue<AccountRecord>;
+  readonly store: AccountStore;
+  readonly clock: Clock;
+  readonly dials: DialSchedule;
+  readonly delivered: DeliveredMemory;
+  /** Raised each time the stream begins to listen: history and healing follow it. */
+  readonly listening: Notice;
+  /** Raised when the stream was found deaf. */
+  readonly healingWanted: Notice;
+  readonly healing: {
+    readonly intervalMs: number;
+    readonly lookbackMs: number;
+  };
+  readonly backfillDays: number;
+  /** Whether the exchange is open at a time; undefined when it is not known. */
+  readonly isOpen: (ms: number) => boolean | undefined;
+  readonly board: AccountBoard;
+}
+
+/** What the status page shows of an account that no actor's state says. */
+export interface AccountBoard {
+  lastFrameMs: number | undefined;
+  undeliveredToday: number;
+  gapSeconds: { orders: number; activities: number; trade_updates: number };
+  readonly rows: { orders: number; events: number; activities: number };
+}
+
+export function emptyBoard(): AccountBoard {
+  return {
+    lastFrameMs: undefined,
+    undeliveredToday: 0,
+    gapSeconds: { orders: 0, activities: 0, trade_updates: 0 },
+    rows: { orders: 0, events: 0, activities: 0 },
+  };
+}

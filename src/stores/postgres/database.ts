@@ -1,0 +1,55 @@
+/**
+ * The connection pool of the accounts database, as long-lived parts hold it. The
+ * embedded server may come up late and on another port after a restart, so where
+ * the database is can change while everybody keeps the same handle.
+ */
+import { connect, type Sql } from "./connect.ts";
+
+/** The database is not known yet or was given up; asking again later may help. */
+export class DatabaseAwayError extends Error {
+  override readonly name = "DatabaseAwayError";
+}
+
+export class Database {
+  #url: string | undefined;
+  #sql: Sql | undefined;
+
+  /** Address in use; it holds a password. */
+  get url(): string | undefined {
+    return this.#url;
+  }
+
+  /** From now on the database is at `url`; statements under way on the old pool fail or end. */
+  use(url: string): void {
+    if (url === this.#url) return;
+    void this.#sql?.end({ timeout: 1 });
+    this.#url = url;
+    this.#sql = connect(url);
+  }
+
+  /** @throws DatabaseAwayError before the first {@link use} and after {@link close}. */
+  get sql(): Sql {
+    if (this.#sql === undefined)
+      throw new DatabaseAwayError("the database has not been started yet");
+    return this.#sql;
+  }
+
+  async close(): Promise<void> {
+    const sql = this.#sql;
+    this.#sql = undefined;
+    await sql?.end({ timeout: 1 });
+  }
+}
+
+/**
+ * Whether a failed statement is the database being away, busy or not yet set up,
+ * which passes, rather than a fault of ours: connection errors of the driver,
+ * SQLSTATE classes 08, 40, 53, 57, 58, and tables that the sink has yet to make.
+ */
+export function isAway(error: unknown): boolean {
+  if (error instanceof DatabaseAwayError) return true;
+  if (!(error instanceof Error) || !("code" in error)) return false;
+  return /^(CONNECT|ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ETIMEDOUT|08|40|53|57|58|42P01$|3F000$)/.test(
+    String(error.code),
+  );
+}
