@@ -38,3 +38,18 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
+
+/** The result of `work`, or a failure with `complaint` after `ms`: for what may hang. The work itself is not stopped. */
+export async function within<Result>(
+  ms: number,
+  work: Promise<Result>,
+  complaint: string,
+): Promise<Result> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(complaint)), ms);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

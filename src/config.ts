@@ -7,15 +7,15 @@ import { resolve } from "node:path";
 import type { Account } from "../schema/account.ts";
 import { readDestinations } from "./config/destinations.ts";
 import {
-  present,
   readSettings,
   type Environment,
   type Sources,
 } from "./config/environment.ts";
 import { MASK, maskUrl } from "./config/mask.ts";
+import { crossProblems } from "./config/rules.ts";
 import type { Role, Settings } from "./config/variables.ts";
+import { venueOf, venueProblems } from "./config/venue.ts";
 import { ConfigError } from "./errors.ts";
-import { isLoopback } from "./http/access.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
 
 export type { Environment, Role };
@@ -234,113 +234,4 @@ function accountsOf(
     sources,
     problems,
   );
-}
-
-function venueOf(
-  settings: Settings,
-  environment: Environment,
-): Config["venue"] {
-  if (settings.VENUE !== "auto") return settings.VENUE;
-  return isAnythingConfigured(settings, environment) ? "live" : "simulated";
-}
-
-function isAnythingConfigured(
-  settings: Settings,
-  environment: Environment,
-): boolean {
-  return (
-    settings.DESTINATIONS !== undefined ||
-    settings.DESTINATIONS_FILE !== undefined ||
-    marketKeyOf(settings) !== undefined ||
-    settings.POLYGON_API_KEY !== undefined ||
-    settings.MASSIVE_API_KEY !== undefined ||
-    accountKeys(environment).length > 0
-  );
-}
-
-function marketKeyOf(settings: Settings): string | undefined {
-  return (
-    settings.ALPACA_API_KEY ??
-    settings.ALPACA_KEY_ID ??
-    settings.APCA_API_KEY_ID
-  );
-}
-
-/** Keys of single accounts: `ALPACA_API_KEY_<NAME>`, or the file of one. */
-function accountKeys(environment: Environment): string[] {
-  return Object.keys(environment).filter(
-    (name) =>
-      /^ALPACA_API_KEY_(?!FILE$)/.test(name) &&
-      present(environment[name]) !== undefined,
-  );
-}
-
-/** Keys without a list of accounts would be a service that silently captures nothing. */
-function venueProblems(settings: Settings, environment: Environment): string[] {
-  if (
-    settings.VENUE === "simulated" ||
-    settings.DESTINATIONS !== undefined ||
-    settings.DESTINATIONS_FILE !== undefined
-  )
-    return [];
-  const [key] = accountKeys(environment);
-  if (key !== undefined)
-    return [`DESTINATIONS is not set, but ${key} is: name its account there`];
-  return settings.VENUE === "live" &&
-    !isAnythingConfigured(settings, environment)
-    ? [
-        "VENUE is live, but neither DESTINATIONS nor a market data key says what to capture",
-      ]
-    : [];
-}
-
-/** What single values cannot show. Nothing is said of a variable whose own value is wrong already. */
-function crossProblems(
-  settings: Settings,
-  wrong: ReadonlySet<string>,
-): string[] {
-  const marketSecret =
-    settings.ALPACA_SECRET_KEY ?? settings.APCA_API_SECRET_KEY;
-  const checks: readonly {
-    readonly of: readonly string[];
-    readonly isWrong: boolean;
-    readonly problem: string;
-  }[] = [
-    {
-      of: ["HOST", "API_TOKEN"],
-      isWrong: !isLoopback(settings.HOST) && settings.API_TOKEN === undefined,
-      problem: `HOST is ${settings.HOST}, which others can reach: API_TOKEN must be set`,
-    },
-    {
-      of: ["RECONNECT_BACKOFF_BASE_S", "RECONNECT_BACKOFF_MAX_S"],
-      isWrong:
-        settings.RECONNECT_BACKOFF_BASE_S > settings.RECONNECT_BACKOFF_MAX_S,
-      problem:
-        "RECONNECT_BACKOFF_BASE_S must not be greater than RECONNECT_BACKOFF_MAX_S",
-    },
-    {
-      of: [
-        "ALPACA_API_KEY",
-        "ALPACA_KEY_ID",
-        "APCA_API_KEY_ID",
-        "ALPACA_SECRET_KEY",
-        "APCA_API_SECRET_KEY",
-      ],
-      isWrong:
-        (marketKeyOf(settings) === undefined) !== (marketSecret === undefined),
-      problem:
-        "ALPACA_API_KEY and ALPACA_SECRET_KEY belong together: one of them is missing",
-    },
-    {
-      of: ["TENANT_ID", "FIRESTORE_TENANT_ID"],
-      isWrong:
-        (settings.FIRESTORE_PROJECT_ID ?? settings.FIRESTORE_EMULATOR_HOST) !==
-          undefined &&
-        (settings.TENANT_ID ?? settings.FIRESTORE_TENANT_ID) === undefined,
-      problem: "TENANT_ID must be set when the Firestore sink is on",
-    },
-  ];
-  return checks
-    .filter(({ of, isWrong }) => isWrong && !of.some((name) => wrong.has(name)))
-    .map(({ problem }) => problem);
 }

@@ -14,6 +14,8 @@ export interface Metrics {
   readonly bytes: Counter<"sink">;
   /** What a sink dropped under its declared policy. */
   readonly sinkDropped: Counter<"sink" | "kind">;
+  /** Batches a sink committed, by what closed them: `size`, `time`, `flush`. */
+  readonly batches: Counter<"sink" | "trigger">;
   readonly deadLetters: Counter<"account">;
   readonly reconnects: Counter<"account">;
   /** Fills that REST showed and the stream never delivered. */
@@ -24,7 +26,7 @@ export interface Metrics {
   readonly rateLimitWaitSeconds: Counter<"account">;
   /** Callers that stand waiting for the rate limit now. */
   readonly rateLimitWaiting: Gauge<"account">;
-  /** Seconds from the venue's timestamp of an event to its commit. */
+  /** Seconds from the arrival of an event to its commit. */
   readonly eventToStoreSeconds: Histogram<"sink">;
   readonly queueDepth: Gauge<"sink">;
   /** Records on disk that a sink has not been given yet. */
@@ -69,6 +71,11 @@ export function createMetrics({ collect }: MetricsOptions = {}): Metrics {
       "Records a sink dropped under its declared policy.",
       ["sink", "kind"],
     ),
+    batches: counter(
+      "batches_total",
+      "Batches committed by a sink, by what closed them.",
+      ["sink", "trigger"],
+    ),
     deadLetters: counter(
       "dead_letters_total",
       "Frames and rows set aside because they could not be read or stored.",
@@ -101,7 +108,7 @@ export function createMetrics({ collect }: MetricsOptions = {}): Metrics {
     ),
     eventToStoreSeconds: new Histogram({
       name: "feedkeeper_event_to_store_seconds",
-      help: "Seconds from the venue's timestamp of an event to its commit.",
+      help: "Seconds from the arrival of an event to its commit.",
       labelNames: ["sink"],
       buckets: LATENCY_BUCKETS_SECONDS,
       registers: [registry],

@@ -15,8 +15,16 @@ export function accountId(slug: string): string {
   return `account/${slug}`;
 }
 
-/** The supervisor of one account; what fails in it stays in it. */
+const children = new WeakMap<AccountRun, Child>();
+
+/** The supervisor of one account; what fails in it stays in it. One run is always the same child. */
 export function accountChild(run: AccountRun): Child {
+  const known = children.get(run) ?? createChild(run);
+  children.set(run, known);
+  return known;
+}
+
+function createChild(run: AccountRun): Child {
   const plan: Plan = {
     strategy: "one_for_one",
     children: [

@@ -1,7 +1,7 @@
 /** The account sink's writer for Postgres: all accounts' records, a transaction an account and batch. */
 import type { AccountRecord, CoverageFact } from "../../schema/messages.ts";
 import type { Account } from "../../schema/account.ts";
-import { SECOND } from "../../src/clock.ts";
+import { SECOND, within } from "../../src/clock.ts";
 import type { Trigger } from "../../src/flow/batch.ts";
 import { ping } from "../../src/stores/postgres/connect.ts";
 import { recordCoverage } from "../../src/stores/postgres/coverage.ts";
@@ -23,6 +23,9 @@ const BOUNDS = { sizeMax: 500, waitMsMax: 50 };
 const PARALLEL_MAX = 4;
 /** An idle check that takes longer says that the store is away. */
 const PING_MS_MAX = 5 * SECOND;
+/** A batch takes tens of milliseconds; a store that is this slow is frozen. */
+const WRITE_MS_MAX = 15 * SECOND;
+const SILENT = "the database does not answer";
 
 export interface PostgresWriterInput {
   readonly database: Database;
@@ -70,6 +73,28 @@ export function postgresWriter(
     input.onWritten({ account: slug, records, receipt });
   }
 
+  async function writeAll(items: readonly AccountRecord[]) {
+    const byAccount = Map.groupBy(items, (record) => record.account);
+    const factsOnly = [...byAccount].filter(([, records]) =>
+      records.every(({ kind }) => kind === "coverage"),
+    );
+    // The pongs of two hundred idle accounts are one statement, not two hundred transactions.
+    await recordCoverage(
+      database.sql,
+      factsOnly.flatMap(([account, records]) =>
+        records.map(({ raw }) => ({
+          account,
+          // Written by this service, never by a venue.
+          ...(JSON.parse(raw) as CoverageFact),
+        })),
+      ),
+    );
+    for (const [slug] of factsOnly) byAccount.delete(slug);
+    await inParallel([...byAccount], PARALLEL_MAX, ([slug, records]) =>
+      writeOne(slug, records),
+    );
+  }
+
   return {
     bounds: BOUNDS,
     async open() {
@@ -78,39 +103,17 @@ export function postgresWriter(
       for (const account of input.accounts()) await ensureTables(account);
     },
     async write(items, trigger) {
-      const byAccount = Map.groupBy(items, (record) => record.account);
-      const factsOnly = [...byAccount].filter(([, records]) =>
-        records.every(({ kind }) => kind === "coverage"),
-      );
-      // The pongs of two hundred idle accounts are one statement, not two hundred transactions.
-      await recordCoverage(
-        database.sql,
-        factsOnly.flatMap(([account, records]) =>
-          records.map(({ raw }) => ({
-            account,
-            // Written by this service, never by a venue.
-            ...(JSON.parse(raw) as CoverageFact),
-          })),
-        ),
-      );
-      for (const [slug] of factsOnly) byAccount.delete(slug);
-      await inParallel([...byAccount], PARALLEL_MAX, ([slug, records]) =>
-        writeOne(slug, records),
-      );
+      try {
+        await within(WRITE_MS_MAX, writeAll(items), SILENT);
+      } catch (error) {
+        // Connections that hang in a statement would be handed out again.
+        if (error instanceof Error && error.message === SILENT)
+          database.reset();
+        throw error;
+      }
       input.onBatch(trigger);
     },
-    async ping() {
-      const { promise, reject } = Promise.withResolvers<never>();
-      const timer = setTimeout(
-        () => reject(new Error("the database does not answer")),
-        PING_MS_MAX,
-      );
-      try {
-        await Promise.race([ping(database.sql), promise]);
-      } finally {
-        clearTimeout(timer);
-      }
-    },
+    ping: () => within(PING_MS_MAX, ping(database.sql), SILENT),
   };
 }
 

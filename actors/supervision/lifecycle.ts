@@ -51,8 +51,8 @@ function onEvent(
   const book = bookOf(target);
   if (book === undefined) return;
   if (event.type === "grace.over") {
-    if (find(book.members, event["id"])?.phase === "asked")
-      log.warn({ actor: nameOf(target, event["id"]) }, "actor_killed");
+    if (find(book.members, event["actorId"])?.phase === "asked")
+      log.warn({ actor: nameOf(target, event["actorId"]) }, "actor_killed");
   } else if (event.type === "child.added") {
     if (find(book.members, event["child"].id) !== undefined)
       log.warn({ actor: nameOf(target, event["child"].id) }, "actor_refused");

@@ -119,6 +119,12 @@ export function remove(members: Members, id: string): Members {
   return change(members, id, { phase, afterwards: "gone" });
 }
 
+/** The book once the backoff of `id` is over; it may have been started or forgotten meanwhile. */
+export function retry(members: Members, id: string): Members {
+  const isWaiting = find(members, id)?.phase === "waiting";
+  return isWaiting ? change(members, id, { phase: "due" }) : members;
+}
+
 /** The book once `id` is to be started afresh, whether it runs, waits or has finished. */
 export function restart(
   members: Members,

@@ -73,26 +73,24 @@ export function fromResource<Input, Message extends EventObject = EventObject>(
     },
     transition: (snapshot, event, { self }) => {
       const resource = resources.get(self);
-      const { input, report } = snapshot;
-      const kept = report === undefined ? { input } : { input, report };
-      const nothing = { output: undefined, error: undefined };
       if (!isWord(event)) {
         resource?.hear(event);
         return snapshot;
       }
+      const ended = { ...snapshot, output: undefined, error: undefined };
       switch (event.type) {
         case "shutdown":
           resource?.shutDown();
           return snapshot;
         case "xstate.stop":
           resource?.close();
-          return { ...kept, ...nothing, status: "stopped" };
+          return { ...ended, status: "stopped" };
         case "resource.reported":
           return { ...snapshot, report: event.detail };
         case "resource.finished":
-          return { ...kept, ...nothing, status: "done", output: event.output };
+          return { ...ended, status: "done", output: event.output };
         case "resource.failed":
-          return { ...kept, ...nothing, status: "error", error: event.error };
+          return { ...ended, status: "error", error: event.error };
         default:
           return event satisfies never;
       }

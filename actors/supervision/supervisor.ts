@@ -35,10 +35,11 @@ import {
   openBook,
   remove,
   restart,
+  retry,
   startable,
 } from "./members.ts";
-import { orphansOf } from "./orphans.ts";
 import { type Child, isRestarted, type Plan } from "./plan.ts";
+import { reaper } from "./reaper.ts";
 
 /** What a supervisor understands. */
 export type SupervisorMessage =
@@ -58,8 +59,11 @@ export type Reminder =
 
 interface GraceOver {
   type: "grace.over";
-  id: string;
+  actorId: string;
 }
+
+/** A child ended, well or badly, or has to be ended. */
+type Ending = DoneActorEvent | ErrorActorEvent | GraceOver;
 
 /** What a supervisor knows. */
 export interface Book {
@@ -73,44 +77,18 @@ export interface Book {
   readonly since: string;
 }
 
-interface Exit {
-  readonly id: string;
-  /** `overdue`: it did not finish within its grace period and is stopped hard. */
-  readonly how: "finished" | "failed" | "overdue";
-  readonly error?: unknown;
-}
-
-/** However a child ends, it is buried. */
-const exits = {
-  "xstate.done.actor.*": {
-    actions: {
-      type: "bury",
-      params: ({ event }: { event: DoneActorEvent }): Exit => ({
-        id: event.actorId,
-        how: "finished",
-      }),
-    },
-  },
-  "xstate.error.actor.*": {
-    actions: {
-      type: "bury",
-      params: ({ event }: { event: ErrorActorEvent }): Exit => ({
-        id: event.actorId,
-        how: "failed",
-        error: event.error,
-      }),
-    },
-  },
-  "grace.over": {
-    actions: {
-      type: "bury",
-      params: ({ event }: { event: GraceOver }): Exit => ({
-        id: event.id,
-        how: "overdue",
-      }),
-    },
+const buried = {
+  actions: {
+    type: "bury",
+    params: ({ event }: { event: Ending }): Ending => event,
   },
 } as const;
+
+const endings = {
+  "xstate.done.actor.*": buried,
+  "xstate.error.actor.*": buried,
+  "grace.over": buried,
+};
 
 /** Children bring their logic along; none has to be known by name. */
 const anyLogic: Record<string, AnyActorLogic> = {};
@@ -119,7 +97,7 @@ export const supervisor = setup({
   types: {} as {
     context: Book;
     input: Plan;
-    events: SupervisorMessage | Reminder | DoneActorEvent | ErrorActorEvent;
+    events: SupervisorMessage | Reminder | Ending;
   },
   actors: anyLogic,
   guards: {
@@ -155,24 +133,23 @@ export const supervisor = setup({
       // Re-scheduling an id would keep the earlier timer.
       enqueue.cancel(graceOf(id));
       enqueue.raise(
-        { type: "grace.over", id },
+        { type: "grace.over", actorId: id },
         { id: graceOf(id), delay: bounded(graceMs) },
       );
       enqueue.sendTo(member.actor, { type: "shutdown" });
     }),
 
-    /** Clears away a child that ended, and whatever it left running; then the book says what follows. */
-    bury: enqueueActions(({ context, enqueue }, { id, how, error }: Exit) => {
+    /** Clears away a child that ended or has to, and decides what follows. */
+    bury: enqueueActions(({ context, enqueue }, ending: Ending) => {
       const { plan, members } = context;
+      const id = ending.actorId;
       const member = find(members, id);
-      if (member?.actor === undefined || isStale(member, how)) return;
-      for (const orphan of orphansOf(member.actor))
-        enqueue.sendTo(orphan, { type: "xstate.stop" });
+      if (member?.actor === undefined || isStale(member, ending)) return;
       enqueue.stopChild(member.actor);
-      enqueue.cancel(graceOf(id));
 
-      const failed = how === "failed";
-      const lastError = failed ? describeError(error) : member.lastError;
+      const failed = "error" in ending;
+      const cause = failed ? ending.error : undefined;
+      const lastError = failed ? describeError(cause) : member.lastError;
       if (isLeaving(member) || !isRestarted(member.child.restart, failed)) {
         enqueue.assign({ members: bury(members, id, lastError) });
         return;
@@ -195,7 +172,7 @@ export const supervisor = setup({
         const count = `${failures.length} failures within ${plan.withinMs} ms`;
         enqueue.assign({
           error: new Error(`gave up after ${count}, the last of ${id}`, {
-            cause: error,
+            cause,
           }),
         });
         return;
@@ -207,24 +184,19 @@ export const supervisor = setup({
       );
     }),
 
-    retry: assign(({ context }, id: string) => ({
-      members: change(context.members, id, { phase: "due" }),
-    })),
     forgive: assign(({ context }) => ({ failures: context.failures.slice(1) })),
-
+    retry: assign(({ context }, id: string) => ({
+      members: retry(context.members, id),
+    })),
     admit: assign(({ context }, child: Child) => ({
       members: admit(context.members, child),
     })),
-    remove: enqueueActions(({ context, enqueue }, id: string) => {
-      enqueue.cancel(restartOf(id));
-      enqueue.assign({ members: remove(context.members, id) });
-    }),
-    restart: enqueueActions(({ context, enqueue }, id: string) => {
-      enqueue.cancel(restartOf(id));
-      enqueue.assign({
-        members: restart(context.members, context.plan.strategy, id),
-      });
-    }),
+    remove: assign(({ context }, id: string) => ({
+      members: remove(context.members, id),
+    })),
+    restart: assign(({ context: { members, plan } }, id: string) => ({
+      members: restart(members, plan.strategy, id),
+    })),
     dismissAll: assign(({ context }) => ({
       members: dismiss(context.members),
       since: new Date().toISOString(),
@@ -239,6 +211,7 @@ export const supervisor = setup({
     error: undefined,
     since: new Date().toISOString(),
   }),
+  invoke: { src: reaper },
   initial: "running",
   states: {
     running: {
@@ -248,7 +221,7 @@ export const supervisor = setup({
         { guard: "isSomeoneDue", actions: "start" },
       ],
       on: {
-        ...exits,
+        ...endings,
         shutdown: { target: "stopping" },
         "failure.forgiven": { actions: "forgive" },
         "restart.due": {
@@ -272,7 +245,7 @@ export const supervisor = setup({
         { guard: and(["isEmpty", "gaveUp"]), target: "failed" },
         { guard: "isEmpty", target: "finished" },
       ],
-      on: exits,
+      on: endings,
     },
     finished: { type: "final" },
     failed: {
@@ -281,9 +254,9 @@ export const supervisor = setup({
   },
 });
 
-/** Whether the news is of an earlier life: the present actor still runs, or is not awaited. */
-function isStale(member: Member, how: Exit["how"]): boolean {
-  return how === "overdue"
+/** Whether the news is of an earlier life: the present actor still runs, or nobody waits for it to leave. */
+function isStale(member: Member, ending: Ending): boolean {
+  return ending.type === "grace.over"
     ? member.phase !== "asked"
     : member.actor?.getSnapshot().status === "active";
 }

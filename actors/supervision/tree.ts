@@ -6,7 +6,7 @@
 import type { AnyActorRef } from "xstate";
 import type { TreeNode } from "../../schema/service.ts";
 import { find, type Member } from "./members.ts";
-import { childrenOf } from "./orphans.ts";
+import { childrenOf } from "./reaper.ts";
 import { reportOf, sinceOf, stateOf } from "./state.ts";
 import { type Book, supervisor } from "./supervisor.ts";
 
@@ -22,8 +22,9 @@ export function findActor(
 ): AnyActorRef | undefined {
   if (path === "") return root;
   for (const child of childrenOf(root)) {
-    const rest = pathBelow(child.id, path);
-    const found = rest === undefined ? undefined : findActor(child, rest);
+    if (child.id === path) return child;
+    const below = pathBelow(child.id, path);
+    const found = below === "" ? undefined : findActor(child, below);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -37,8 +38,10 @@ export function requestRestart(root: AnyActorRef, path: string): boolean {
     return true;
   }
   return members.some(({ child, actor }) => {
-    const rest = pathBelow(child.id, path);
-    return actor !== undefined && rest ? requestRestart(actor, rest) : false;
+    const below = pathBelow(child.id, path);
+    return actor !== undefined && below !== ""
+      ? requestRestart(actor, below)
+      : false;
   });
 }
 
@@ -104,8 +107,7 @@ function restartsOf(member: Member): number {
   return Math.max(member.starts - 1, 0);
 }
 
-/** What is left of `path` below the child `id`, which may itself hold slashes. */
-function pathBelow(id: string, path: string): string | undefined {
-  if (path === id) return "";
-  return path.startsWith(`${id}/`) ? path.slice(id.length + 1) : undefined;
+/** What is left of `path` below the child `id`, which may itself hold slashes; empty when it does not lead there. */
+function pathBelow(id: string, path: string): string {
+  return path.startsWith(`${id}/`) ? path.slice(id.length + 1) : "";
 }

@@ -4,7 +4,48 @@
  */
 import { Database } from "bun:sqlite";
 import { existsSync, renameSync } from "node:fs";
+import type { Output, SpoolFlags } from "../cli.ts";
 import { checksum, openSpool, prepare, statusOf } from "../flow/spool.ts";
+
+/** Exit code 1 when `verify` finds something wrong or `repair` had to set something aside. */
+export function spool(path: string, flags: SpoolFlags, io: Output): number {
+  const print = (value: unknown, text: string) =>
+    io.stdout(flags.json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+  switch (flags.action) {
+    case "status": {
+      const status = spoolStatus(path);
+      if (status === undefined)
+        print({ path, records: 0 }, `${path}: no spool yet`);
+      else
+        print(
+          status,
+          `${path}: ${status.records} records, ${status.bytes} bytes, oldest ${Math.round(status.oldestSeconds ?? 0)} s; ` +
+            `cursors ${JSON.stringify(status.cursors)}`,
+        );
+      return 0;
+    }
+    case "verify": {
+      const verdict = verifySpool(path);
+      print(
+        verdict,
+        [`${verdict.records} records read`, ...verdict.problems].join("\n"),
+      );
+      return verdict.problems.length === 0 ? 0 : 1;
+    }
+    case "repair": {
+      const result = repairSpool(path);
+      print(
+        result,
+        result.asideAt === undefined
+          ? `nothing to repair, ${result.kept} records`
+          : `${result.kept} records kept, ${result.damaged} damaged; the old file is ${result.asideAt}`,
+      );
+      return result.damaged === 0 ? 0 : 1;
+    }
+    default:
+      return flags.action satisfies never;
+  }
+}
 
 export interface SpoolVerdict {
   readonly records: number;

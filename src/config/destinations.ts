@@ -172,15 +172,17 @@ function complete(
   const keyId = secretOf("key_id", "ALPACA_API_KEY");
   const secretKey = secretOf("secret_key", "ALPACA_SECRET_KEY");
 
-  const baseUrl =
-    present(entry.base_url ?? undefined) ??
-    present(sources.environment[`ALPACA_BASE_URL_${suffix}`]) ??
-    addresses.restUrl ??
-    (keyId.startsWith("AK") ? LIVE_HOST : PAPER_HOST);
-  const restUrl = restHost(baseUrl);
+  const { variable, address } = addressOf(
+    entry,
+    suffix,
+    keyId,
+    addresses,
+    sources,
+  );
+  const restUrl = restHost(address);
   if (restUrl === undefined)
     found.push(
-      `${label}: base_url (or ALPACA_BASE_URL_${suffix}) must be an https:// or http:// URL without user, query or fragment`,
+      `${label}: ${variable} must be an https:// or http:// URL without user, query or fragment`,
     );
   problems.push(...found);
   if (found.length > 0 || restUrl === undefined) return undefined;
@@ -196,6 +198,28 @@ function complete(
     ...(entry.initial_deposit == null
       ? {}
       : { initialDeposit: entry.initial_deposit }),
+  };
+}
+
+/** The first address there is, and the place it was given in. */
+function addressOf(
+  entry: Entry,
+  suffix: string,
+  keyId: string,
+  addresses: TradingAddresses,
+  sources: Sources,
+): { variable: string; address: string } {
+  const byName = `ALPACA_BASE_URL_${suffix}`;
+  const given = [
+    ["base_url", present(entry.base_url ?? undefined)],
+    [byName, present(sources.environment[byName])],
+    ["ALPACA_TRADING_URL", addresses.restUrl],
+  ] as const;
+  for (const [variable, address] of given)
+    if (address !== undefined) return { variable, address };
+  return {
+    variable: "base_url",
+    address: keyId.startsWith("AK") ? LIVE_HOST : PAPER_HOST,
   };
 }
 

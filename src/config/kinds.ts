@@ -127,12 +127,7 @@ export function hostPorts() {
     "must be host:port, several with commas between them",
     (value) => {
       const items = commaList(value);
-      return items.length > 0 &&
-        items.every((item) =>
-          /^[\w.-]+:\d{1,5}$|^\[[\da-f:]+\]:\d{1,5}$/i.test(item),
-        )
-        ? items
-        : undefined;
+      return items.length > 0 && items.every(isHostPort) ? items : undefined;
     },
   );
 }
@@ -161,6 +156,11 @@ export function symbols() {
         : undefined;
     },
   );
+}
+
+function isHostPort(item: string): boolean {
+  const port = /^(?:[\w.-]+|\[[\da-f:]+\]):(\d+)$/i.exec(item)?.[1];
+  return port !== undefined && within(Number(port), 1, 65_535) !== undefined;
 }
 
 function jsonTexts(value: string): readonly string[] | undefined {

@@ -13,10 +13,9 @@
  * @throws Error with a sentence that never repeats the text, which holds a password
  */
 export function postgresUrl(text: string): string {
-  const trimmed = text.trim();
-  const address = trimmed.includes("://")
-    ? fromUrl(trimmed)
-    : fromPairs(trimmed);
+  const address = /^\s*[\w+-]+:\/\//.test(text)
+    ? fromUrl(text.trim())
+    : fromPairs(text);
   return render(foldParameters(address));
 }
 
@@ -36,7 +35,7 @@ const SCHEME = /^postgres(?:ql)?(?:\+[a-z0-9_]+)?:\/\//i;
  * with `@`, `#`, `/` or `?` in it is understood even when nobody encoded it.
  */
 const AUTHORITY =
-  /^(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?(?<hosts>[^@/?#]*)(?:\/(?<database>[^?#]*))?(?:\?(?<query>[^#]*))?$/s;
+  /^(?:(?<user>[^:/?#]*?)(?::(?<password>.*?))?@)?(?<hosts>[^@/?#]*)(?:\/(?<database>[^@?#]*))?(?:\?(?<query>[^#]*))?$/s;
 
 function fromUrl(text: string): Address {
   const scheme = SCHEME.exec(text);
@@ -83,7 +82,8 @@ const PAIR =
 function fromPairs(text: string): Address {
   const pairs: [string, string][] = [];
   PAIR.lastIndex = 0;
-  while (PAIR.lastIndex < text.length) {
+  // Not trimmed: a blank at the end may be one that a backslash makes part of a value.
+  while (/\S/.test(text.slice(PAIR.lastIndex))) {
     const [, name, quoted, bare] = PAIR.exec(text) ?? [];
     if (name === undefined)
       throw new Error(
@@ -94,10 +94,10 @@ function fromPairs(text: string): Address {
     pairs.push([name, (quoted ?? bare ?? "").replace(/\\(.)/gs, "$1")]);
   }
   if (pairs.length === 0) throw new Error("is empty");
-  return { hosts: [], parameters: pairs };
+  return { hosts: [], parameters: [...new Map(pairs)] };
 }
 
-/** Parameters that are a part of the address move to their place unless that is taken; the last one of a name counts. */
+/** Parameters that are a part of the address move to their place, unless that is taken. A URL may have a `host` parameter for each of several hosts. */
 function foldParameters(address: Address): Address {
   const places = new Map(address.parameters);
   const place = (name: string) => places.get(name) || undefined;
@@ -149,6 +149,9 @@ function render(address: Address): string {
       : `${encode(address.user ?? "")}${address.password === undefined ? "" : `:${encode(address.password)}`}@`;
   const query = new URLSearchParams([...address.parameters]).toString();
   const hosts = address.hosts.map(renderHost).join(",");
+  // Every reader of URLs takes these for steps in a path, encoded or not.
+  if (/^\.\.?$/.test(address.database ?? ""))
+    throw new Error("has a database name that no URL can hold");
   return `postgres://${credentials}${hosts}/${encode(address.database ?? "")}${query === "" ? "" : `?${query}`}`;
 }
 

@@ -365,8 +365,8 @@ export const VARIABLES: readonly Variable[] = [
 ];
 
 /** A variable that has a value even when it is absent. */
-function preset<Kind extends z.ZodType<unknown, string>>(
-  kind: Kind,
+function preset<Value>(
+  kind: z.ZodType<Value, string>,
   value: string,
   meaning: string,
 ) {

@@ -33,7 +33,11 @@ export interface Spool<Item> {
   close(): void;
 }
 
-/** Opens the file, making it (and its folder) when it is not there. Throws what SQLite says of a damaged one. */
+/**
+ * Opens the file, making it (and its folder) when it is not there. A sink that is
+ * no longer among `sinks` is forgotten: nobody would ever take what waits for it.
+ * Throws what SQLite says of a damaged file.
+ */
 export function openSpool<Item>(settings: {
   path: string;
   sinks: readonly string[];
@@ -43,6 +47,10 @@ export function openSpool<Item>(settings: {
   mkdirSync(dirname(path), { recursive: true });
   const database = new Database(path, { create: true, strict: true });
   prepare(database, sinks);
+  database.run(
+    "delete from cursors where sink not in (select value from json_each(?))",
+    [JSON.stringify(sinks)],
+  );
   limitSize(database, bytesMax);
 
   const insert = database.prepare<unknown, [string, number, number]>(

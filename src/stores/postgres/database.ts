@@ -34,6 +34,20 @@ export class Database {
     return this.#sql;
   }
 
+  /** One connection for statements that belong together (temporary tables); given back when disposed. */
+  async reserve(): Promise<{ readonly sql: Sql } & Disposable> {
+    const sql = await this.sql.reserve();
+    return { sql, [Symbol.dispose]: () => sql.release() };
+  }
+
+  /** Drops every connection, also those that hang in a statement nobody answers. */
+  reset(): void {
+    const url = this.#url;
+    if (url === undefined) return;
+    void this.#sql?.end({ timeout: 0 });
+    this.#sql = connect(url);
+  }
+
   async close(): Promise<void> {
     const sql = this.#sql;
     this.#sql = undefined;

@@ -104,6 +104,34 @@ describe("shutdown", () => {
     expect(stage.take()).toEqual([]);
   });
 
+  test("does not prolong the grace of one that is leaving already", () => {
+    const stage = new Stage();
+    const { root } = run(
+      plan([stage.child("a", { leavesAfterMs: undefined, graceMs: 500 })]),
+    );
+    root.send({ type: "child.restartRequested", id: "a" });
+    jest.advanceTimersByTime(400);
+    root.send({ type: "shutdown" });
+    jest.advanceTimersByTime(99);
+    expect(root.getSnapshot().status).toBe("active");
+    jest.advanceTimersByTime(1);
+    expect(root.getSnapshot().status).toBe("done");
+    expect(stage.log).toEqual(["start a", "ask a", "close a"]);
+  });
+
+  test("a removal does not prolong it either", () => {
+    const stage = new Stage();
+    const { root } = run(
+      plan([stage.child("a", { leavesAfterMs: undefined, graceMs: 500 })]),
+    );
+    root.send({ type: "child.restartRequested", id: "a" });
+    jest.advanceTimersByTime(300);
+    root.send({ type: "child.removed", id: "a" });
+    jest.advanceTimersByTime(200);
+    expect(phases(root)).toEqual([]);
+    expect(stage.open).toBe(0);
+  });
+
   test("while the supervisor is giving up does not make it a success", () => {
     const stage = new Stage();
     const { root, errors } = run(

@@ -1,0 +1,97 @@
+/**
+ * One owner each: claims the lease of every account on the roster, has those run
+ * that are ours, and leaves the others to whoever holds them. What should run is
+ * compared with what does once a second, so nothing depends on a message arriving.
+ */
+import type { Account } from "../../schema/account.ts";
+import { SECOND, sleep, within } from "../../src/clock.ts";
+import { describeError } from "../../src/errors.ts";
+import {
+  claimLeases,
+  releaseLeases,
+} from "../../src/stores/postgres/leases.ts";
+import type { Topology } from "../../src/topology.ts";
+import { fromTask } from "../supervision/task.ts";
+
+/** Without an answer for this long the accounts are run all the same: writes are idempotent, a missed stream is not. */
+const ANSWER_MS_MAX = 5 * SECOND;
+const LOOK_EVERY_MS = SECOND;
+
+export interface OwnershipInput {
+  readonly topology: Topology;
+  /** Makes exactly these accounts run. */
+  readonly assign: (accounts: readonly Account[]) => void;
+}
+
+export const ownership = fromTask<OwnershipInput>(
+  async ({ input: { topology, assign }, report, shutdown }) => {
+    const { config, database, roster, session } = topology;
+    const names = () => roster.accounts.map(({ slug }) => `account/${slug}`);
+    let held: ReadonlySet<string> | undefined;
+    let renewAtMs = 0;
+    let seen = roster.changed.raised;
+
+    while (!shutdown.aborted) {
+      if (Date.now() >= renewAtMs || roster.changed.raised > seen) {
+        seen = roster.changed.raised;
+        renewAtMs = Date.now() + config.leaseMs / 3;
+        try {
+          if (!config.dryRun)
+            held = new Set(
+              (
+                await answered(
+                  claimLeases(database.sql, session, names(), config.leaseMs),
+                )
+              ).keys(),
+            );
+          report(stateOf(names(), held));
+        } catch (error) {
+          report({
+            ...stateOf(names(), held),
+            state: "unleased",
+            lastError: describeError(error),
+          });
+          // Asked again soon: the lease may lapse while nobody renews it.
+          renewAtMs = Date.now() + LOOK_EVERY_MS;
+          if (
+            held === undefined &&
+            Date.now() < topology.startedAtMs + ANSWER_MS_MAX
+          ) {
+            await sleep(LOOK_EVERY_MS / 4, shutdown);
+            renewAtMs = 0;
+            continue;
+          }
+        }
+      }
+      assign(
+        roster.accounts.filter(
+          ({ slug }) => held?.has(`account/${slug}`) ?? true,
+        ),
+      );
+      await sleep(LOOK_EVERY_MS, shutdown).catch(() => {});
+    }
+    if (held !== undefined)
+      await answered(releaseLeases(database.sql, session, [...held])).catch(
+        // They lapse by themselves.
+        () => {},
+      );
+  },
+);
+
+function stateOf(
+  names: readonly string[],
+  held: ReadonlySet<string> | undefined,
+) {
+  const isHeld = (name: string) => held?.has(name) ?? true;
+  const standby = names.filter((name) => !isHeld(name));
+  return {
+    state: standby.length === 0 ? "owning" : "standby",
+    held: names.length - standby.length,
+    standby,
+  };
+}
+
+/** A database that hangs must not hang us. */
+function answered<Result>(query: Promise<Result>): Promise<Result> {
+  return within(ANSWER_MS_MAX, query, "the database does not answer");
+}

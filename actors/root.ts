@@ -1,0 +1,204 @@
+/**
+ * The whole tree, as data:
+ *
+ *     root (one_for_one)
+ *     ├─ http                        first up, last down
+ *     ├─ embedded (one_for_one)      default set-up only: postgres · venue
+ *     └─ pipeline (rest_for_one)     stop order: sources, then sinks flush
+ *        ├─ sinks    (one_for_one)   postgres
+ *        ├─ control  (one_for_one)   ownership · deadline
+ *        └─ accounts (one_for_one)   account/<slug>: stream · backfill · healer
+ */
+import { createActor } from "xstate";
+import type { Account } from "../schema/account.ts";
+import { backoffMs } from "../src/backoff.ts";
+import { MINUTE, SECOND } from "../src/clock.ts";
+import type { Tree, TreeInput } from "../src/commands/serve.ts";
+import type { Topology } from "../src/topology.ts";
+import { accountChild } from "./accounts/account.ts";
+import { deadline } from "./control/deadline.ts";
+import { embeddedPostgres, simulatedVenue } from "./control/embedded.ts";
+import { http } from "./control/http.ts";
+import { ownership } from "./control/ownership.ts";
+import { accountWriter } from "./sinks/account.ts";
+import { sink } from "./sinks/sink.ts";
+import { watchLifecycle } from "./supervision/lifecycle.ts";
+import type { Child, Plan, Strategy } from "./supervision/plan.ts";
+import { supervisor } from "./supervision/supervisor.ts";
+import {
+  bookOf,
+  describeTree,
+  findActor,
+  requestRestart,
+} from "./supervision/tree.ts";
+
+const RESTART = { baseMs: 500, maxMs: 30 * SECOND };
+
+/** Starts the tree; it runs until it is told to stop or gives up. */
+export function startTree(input: TreeInput): Tree {
+  const root = createActor(supervisor, {
+    input: rootPlan(input, {
+      stop: () => root.send({ type: "shutdown" }),
+      assign: (accounts) =>
+        assignAccounts(accounts, input.topology, (path) =>
+          findActor(root, path),
+        ),
+    }),
+    inspect: watchLifecycle(input.log),
+  });
+  const { promise: ended, resolve } = Promise.withResolvers<
+    Error | undefined
+  >();
+  root.subscribe({
+    error: (error) =>
+      resolve(error instanceof Error ? error : new Error(String(error))),
+    complete: () => resolve(undefined),
+  });
+  root.start();
+  return {
+    describe: () => describeTree(root),
+    restart: (path) => requestRestart(root, path),
+    stop: () => root.send({ type: "shutdown" }),
+    ended,
+  };
+}
+
+interface Reach {
+  readonly stop: () => void;
+  readonly assign: (accounts: readonly Account[]) => void;
+}
+
+function rootPlan(
+  { topology, log, http: server, embedded }: TreeInput,
+  reach: Reach,
+): Plan {
+  const { config, database, outbox } = topology;
+  const isEmbedded = embedded.postgres || embedded.venue !== undefined;
+
+  const sinks = group("sinks", "one_for_one", 4 * SECOND, [
+    {
+      id: "postgres",
+      logic: sink,
+      input: { outbox, writer: accountWriter(topology, log) },
+      restart: "permanent",
+      graceMs: 4 * SECOND,
+    },
+  ]);
+  const control = group("control", "one_for_one", SECOND, [
+    {
+      id: "ownership",
+      logic: ownership,
+      input: { topology, assign: reach.assign },
+      restart: "permanent",
+      graceMs: SECOND,
+    },
+    ...when(config.stopAfterMs, (afterMs): Child => ({
+      id: "deadline",
+      logic: deadline,
+      input: { afterMs, stop: reach.stop },
+      restart: "transient",
+      graceMs: SECOND,
+    })),
+  ]);
+  // Its children come and go with the leases (control/ownership).
+  const accounts = group(
+    "accounts",
+    "one_for_one",
+    2.5 * SECOND,
+    [],
+    topology.roster.accounts.length,
+  );
+
+  return planOf("one_for_one", [
+    ...when(server, (given): Child => ({
+      id: "http",
+      logic: http,
+      input: given,
+      restart: "permanent",
+      graceMs: SECOND,
+    })),
+    ...when(isEmbedded || undefined, () =>
+      group("embedded", "one_for_one", 3 * SECOND, [
+        ...when(embedded.postgres || undefined, (): Child => ({
+          id: "postgres",
+          logic: embeddedPostgres,
+          input: {
+            directory: config.directory,
+            database,
+            log,
+            onStarted: embedded.onPostgres,
+          },
+          restart: "permanent",
+          graceMs: 3 * SECOND,
+        })),
+        ...when(embedded.venue, (options): Child => ({
+          id: "venue",
+          logic: simulatedVenue,
+          input: options,
+          restart: "permanent",
+          graceMs: SECOND,
+        })),
+      ]),
+    ),
+    group("pipeline", "rest_for_one", 8 * SECOND, [sinks, control, accounts]),
+  ]);
+}
+
+function group(
+  id: string,
+  strategy: Strategy,
+  graceMs: number,
+  children: readonly Child[],
+  expected = children.length,
+): Child {
+  return {
+    id,
+    logic: supervisor,
+    input: planOf(strategy, children, expected),
+    restart: "permanent",
+    graceMs,
+  };
+}
+
+/** Intensity scales with the children: two restarts each within a minute, and never fewer than six in all. */
+function planOf(
+  strategy: Strategy,
+  children: readonly Child[],
+  expected = children.length,
+): Plan {
+  return {
+    strategy,
+    children,
+    maxRestarts: Math.max(6, 2 * expected),
+    withinMs: MINUTE,
+    backoffMs: (failures) => backoffMs(failures, RESTART),
+  };
+}
+
+/** Adds what should run and does not, removes what runs and should not; a changed account is both, one after the other. */
+function assignAccounts(
+  wanted: readonly Account[],
+  topology: Topology,
+  find: (path: string) => ReturnType<typeof findActor>,
+): void {
+  const accounts = find("pipeline/accounts");
+  const book = accounts === undefined ? undefined : bookOf(accounts);
+  if (accounts === undefined || book === undefined) return;
+  const children = wanted.map((account) =>
+    accountChild(topology.runOf(account)),
+  );
+  for (const { child } of book.members)
+    if (!children.includes(child))
+      accounts.send({ type: "child.removed", id: child.id });
+  for (const child of children)
+    if (!book.members.some((member) => member.child.id === child.id))
+      accounts.send({ type: "child.added", child });
+}
+
+/** What a value, when there is one, adds to a list. */
+function when<Value>(
+  value: Value | undefined,
+  make: (value: Value) => Child,
+): Child[] {
+  return value === undefined ? [] : [make(value)];
+}

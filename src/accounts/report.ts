@@ -1,0 +1,47 @@
+/** The coverage report: what the facts prove of each account, and what its stream never delivered. */
+import type { CoverageReport } from "../../schema/service.ts";
+import { DAY } from "../clock.ts";
+import { certificate } from "./coverage.ts";
+import type { AccountStore } from "./store.ts";
+
+export interface ReportRange {
+  readonly from?: Date | undefined;
+  readonly to?: Date | undefined;
+}
+
+/**
+ * Without `from` the report begins with the first recorded fact (a day ago when
+ * there is none). Rejects while the store is away.
+ */
+export async function coverageReport(
+  stores: ReadonlyMap<string, AccountStore>,
+  range: ReportRange,
+  nowMs: number,
+): Promise<CoverageReport> {
+  const recorded = await Promise.all(
+    [...stores].map(async ([account, store]) => ({
+      account,
+      store,
+      facts: await store.facts(
+        range.from === undefined ? {} : { from: range.from },
+      ),
+    })),
+  );
+  const to = range.to ?? new Date(nowMs);
+  const firstMs = Math.min(
+    ...recorded.flatMap(({ facts }) => facts.map((fact) => +fact.from)),
+    +to - DAY,
+  );
+  const from = range.from ?? new Date(firstMs);
+  const delivery = await Promise.all(
+    recorded.map(({ store }) => store.deliveryShares({ from, to })),
+  );
+  return {
+    from: from.toISOString(),
+    to: to.toISOString(),
+    intervals: recorded.flatMap(({ account, facts }) =>
+      certificate(account, facts, { from: +from, to: +to }),
+    ),
+    delivery: delivery.flat(),
+  };
+}

@@ -1,0 +1,125 @@
+/** The command line: words become typed arguments of one command, its result an exit code. */
+import { CommanderError } from "commander";
+import { buildProgram } from "./cli/program.ts";
+import { processEnvironment } from "./config.ts";
+import { ConfigError, describeError } from "./errors.ts";
+import type { LogLevel } from "./log.ts";
+
+export interface CommonFlags {
+  /** Nothing is written to any store; what would be is logged. */
+  readonly dryRun: boolean;
+  /** Wins over `LOG_LEVEL`. */
+  readonly logLevel?: LogLevel;
+}
+
+/** From `from` on and before `to`; an end that is absent is open. */
+export interface Period {
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
+export interface ReadFlags extends CommonFlags {
+  /** JSON instead of text for people. */
+  readonly json: boolean;
+}
+
+export interface BackfillAccountsFlags extends CommonFlags, Period {
+  /** Every account when empty. */
+  readonly slugs: readonly string[];
+}
+
+export interface AuditAccountsFlags extends ReadFlags, Period {
+  /** Every account when absent. */
+  readonly account?: string;
+}
+
+export interface CoverageFlags extends ReadFlags, Period {
+  /** Slug; every account when absent. */
+  readonly account?: string;
+}
+
+export interface CoverageExportFlags extends ReadFlags {
+  /** Standard output when absent. */
+  readonly out?: string;
+}
+
+export interface CoverageVerifyFlags extends ReadFlags {
+  readonly file: string;
+}
+
+export interface SpoolFlags extends ReadFlags {
+  readonly action: "status" | "verify" | "repair";
+}
+
+export interface SimFlags extends CommonFlags {
+  /** Any free one when absent. */
+  readonly port?: number;
+  readonly seed?: number;
+  /** Path of the fault script. */
+  readonly faults?: string;
+}
+
+export interface ConfigCheckFlags extends ReadFlags {
+  /** Also what a running service would open and close. */
+  readonly plan: boolean;
+}
+
+/** What each command does. Each gives its exit code: 0 done, 1 failed, 3 stopped with something undelivered. */
+export interface Commands {
+  serve(flags: CommonFlags): Promise<number>;
+  backfillAccounts(flags: BackfillAccountsFlags): Promise<number>;
+  auditAccounts(flags: AuditAccountsFlags): Promise<number>;
+  coverage(flags: CoverageFlags): Promise<number>;
+  coverageExport(flags: CoverageExportFlags): Promise<number>;
+  coverageVerify(flags: CoverageVerifyFlags): Promise<number>;
+  spool(flags: SpoolFlags): Promise<number>;
+  sim(flags: SimFlags): Promise<number>;
+  status(flags: ReadFlags): Promise<number>;
+  tree(flags: ReadFlags): Promise<number>;
+  configCheck(flags: ConfigCheckFlags): Promise<number>;
+}
+
+export interface Output {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+/** Exit code of wrong usage and wrong configuration. */
+const USAGE = 2;
+
+/**
+ * Runs the command that `argv` (without the program's own name) asks for and
+ * gives its exit code; never throws. Wrong usage and a {@link ConfigError} are
+ * 2, anything else that is thrown is 1.
+ */
+export async function runCli(
+  argv: readonly string[],
+  commands: Commands,
+  io: Output,
+): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram(commands, io, (code) => (exitCode = code));
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // The library has printed what is wrong, or the help that was asked for.
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? 0 : USAGE;
+    if (error instanceof ConfigError) {
+      io.stderr(error.problems.map((problem) => `${problem}\n`).join(""));
+      return USAGE;
+    }
+    io.stderr(`${describeError(error).replace(/\s*\n\s*/g, " ")}\n`);
+    if (error instanceof Error && isDebug(argv)) io.stderr(`${error.stack}\n`);
+    return 1;
+  }
+}
+
+/** Before anything is parsed, for an error that may have come from the parsing. */
+function isDebug(argv: readonly string[]): boolean {
+  const index = argv.findLastIndex((word) => word.startsWith("--log-level"));
+  const flag = argv[index]?.split("=")[1] ?? argv[index + 1];
+  const level = index < 0 ? processEnvironment()["LOG_LEVEL"] : flag;
+  return level?.toUpperCase() === "DEBUG";
+}

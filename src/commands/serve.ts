@@ -1,0 +1,282 @@
+/** `serve`: the whole tree, from the configuration to the stop receipt. */
+import { join } from "node:path";
+import type { Account } from "../../schema/account.ts";
+import type { TreeNode } from "../../schema/service.ts";
+import { coverageReport } from "../accounts/report.ts";
+import { SECOND, sleep } from "../clock.ts";
+import { type Config, type Environment, readConfig } from "../config.ts";
+import { ConfigError, describeError } from "../errors.ts";
+import { setAside, undeliveredCount } from "../flow/outbox.ts";
+import { createApp } from "../http/app.ts";
+import { freePort, requireFreePort } from "../http/listen.ts";
+import type { ServiceView } from "../http/view.ts";
+import { createLogger, type Logger } from "../log.ts";
+import { createMetrics, type Metrics, recordTree } from "../metrics.ts";
+import { HealthJudge, serviceStatus } from "../status.ts";
+import { createTopology, spoolPath, type Topology } from "../topology.ts";
+import type { SimulatedVenueOptions } from "../venues/simulated/venue.ts";
+import { demoAccounts } from "./demoAccounts.ts";
+import { lockDirectory } from "./directoryLock.ts";
+import { removeRunFile, writeRunFile } from "./runFile.ts";
+
+/** The running tree as `serve` knows it; made by the composition root, since nothing in `src` knows an actor. */
+export interface Tree {
+  describe(): TreeNode;
+  restart(path: string): boolean;
+  stop(): void;
+  readonly ended: Promise<Error | undefined>;
+}
+
+export interface TreeInput {
+  readonly topology: Topology;
+  readonly log: Logger;
+  readonly http:
+    | {
+        readonly app: ReturnType<typeof createApp>;
+        readonly host: string;
+        readonly port: number;
+      }
+    | undefined;
+  readonly embedded: {
+    readonly postgres: boolean;
+    readonly venue: SimulatedVenueOptions | undefined;
+    readonly onPostgres: (url: string) => void;
+  };
+}
+
+export type StartTree = (input: TreeInput) => Tree;
+
+/** A stop is over after this, whatever hangs. */
+const STOP_MS_MAX = 9 * SECOND;
+
+/** Runs until it is told to stop; returns the exit code. @throws ConfigError */
+export async function serve(
+  startTree: StartTree,
+  environment: Environment,
+  flags: Parameters<typeof readConfig>[1] & object,
+): Promise<number> {
+  const config = readConfig(environment, flags);
+  const log = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+  });
+  const { host } = config.http;
+  const hasHttp = config.roles.has("http");
+  if (hasHttp) await requireFreePort(config.http);
+  using _lock = lockDirectory(config.directory);
+
+  const port =
+    hasHttp && config.http.port === 0 ? await freePort(host) : config.http.port;
+  const venue =
+    config.venue === "simulated" ? await venueOptions(config, log) : undefined;
+  const accounts = !config.roles.has("accounts")
+    ? []
+    : venue === undefined
+      ? config.accounts
+      : demoAccounts(`http://127.0.0.1:${venue.port}`);
+  const metrics: Metrics = createMetrics({
+    collect: () => collect(metrics, topology, tree.describe(), view),
+  });
+  const topology = createTopology(config, accounts, metrics);
+  const run = {
+    pid: process.pid,
+    ...(hasHttp
+      ? { httpUrl: `http://${host.includes(":") ? `[${host}]` : host}:${port}` }
+      : {}),
+    ...(venue === undefined
+      ? {}
+      : { venueUrl: `http://127.0.0.1:${venue.port}` }),
+    ...(config.postgres.url === undefined
+      ? {}
+      : { postgresUrl: config.postgres.url }),
+  };
+  writeRunFile(config.directory, run);
+
+  const view = serviceView(topology, () => tree);
+  const tree: Tree = startTree({
+    topology,
+    log,
+    http: hasHttp
+      ? { app: createApp(view, { ...config.http, port, log }), host, port }
+      : undefined,
+    embedded: {
+      postgres: config.postgres.url === undefined && !config.dryRun,
+      venue,
+      onPostgres: (postgresUrl) =>
+        writeRunFile(config.directory, { ...run, postgresUrl }),
+    },
+  });
+  const { postgresUrl: _password, ...shown } = run;
+  log.info(
+    {
+      ...shown,
+      accounts: accounts.map(({ slug }) => slug),
+      directory: config.directory,
+    },
+    "service_started",
+  );
+
+  const failure = await untilEnded(tree, log, () =>
+    reload(topology, environment, flags, log),
+  );
+  const code = await finish(topology, failure, log);
+  removeRunFile(config.directory);
+  return code;
+}
+
+/** Waits for the tree's end: by a signal, by the deadline, or because it gave up. */
+async function untilEnded(
+  tree: Tree,
+  log: Logger,
+  onHangup: () => void,
+): Promise<Error | undefined> {
+  const { promise: overdue, resolve: giveUp } =
+    Promise.withResolvers<undefined>();
+  const onStop = (signal: NodeJS.Signals) => {
+    log.info({ signal }, "service_stopping");
+    tree.stop();
+    void sleep(STOP_MS_MAX).then(() => giveUp(undefined));
+  };
+  process.on("SIGTERM", onStop).on("SIGINT", onStop).on("SIGHUP", onHangup);
+  try {
+    return await Promise.race([tree.ended, overdue]);
+  } finally {
+    process
+      .off("SIGTERM", onStop)
+      .off("SIGINT", onStop)
+      .off("SIGHUP", onHangup);
+  }
+}
+
+/** Puts what is left on the disk and says what was delivered and what was not: the stop receipt. */
+async function finish(
+  topology: Topology,
+  failure: Error | undefined,
+  log: Logger,
+): Promise<number> {
+  const { outbox, config, startedAtMs, roster } = topology;
+  let spoolError: string | undefined;
+  try {
+    setAside(outbox, outbox.queue.lengthMax);
+  } catch (error) {
+    spoolError = describeError(error);
+  }
+  const left = undeliveredCount(outbox);
+  const total = { orders: 0, events: 0, activities: 0 };
+  for (const account of roster.accounts) {
+    const { rows } = topology.runOf(account).board;
+    total.orders += rows.orders;
+    total.events += rows.events;
+    total.activities += rows.activities;
+  }
+  const receipt = {
+    delivered: total,
+    undelivered: left.disk + left.memory,
+    ...(left.disk > 0
+      ? { kept_in: spoolPath(config.directory), kept: left.disk }
+      : {}),
+    ...(left.memory > 0 ? { lost: left.memory, error: spoolError } : {}),
+    elapsed: Math.round((Date.now() - startedAtMs) / SECOND),
+  };
+  if (failure !== undefined)
+    log.error({ ...receipt, error: failure }, "service_failed");
+  else if (left.disk + left.memory > 0) log.warn(receipt, "service_stopped");
+  else log.info(receipt, "service_stopped");
+  await topology.close();
+  if (failure !== undefined) return 1;
+  return left.disk + left.memory > 0 ? 3 : 0;
+}
+
+/** SIGHUP: keys and accounts as the files have them now. A mistake changes nothing. */
+function reload(
+  topology: Topology,
+  environment: Environment,
+  flags: Parameters<typeof readConfig>[1] & object,
+  log: Logger,
+): void {
+  if (topology.config.venue === "simulated")
+    return log.info({}, "configuration_unchanged");
+  try {
+    const { accounts } = readConfig(environment, flags);
+    const before = topology.roster.accounts;
+    topology.roster.accounts = accounts;
+    topology.roster.changed.raise();
+    log.info(
+      {
+        added: slugsNotIn(accounts, before),
+        removed: slugsNotIn(before, accounts),
+      },
+      "configuration_reloaded",
+    );
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    log.error({ problems: error.problems }, "configuration_refused");
+  }
+}
+
+function slugsNotIn(
+  accounts: readonly Account[],
+  others: readonly Account[],
+): string[] {
+  return accounts
+    .filter(({ slug }) => !others.some((other) => other.slug === slug))
+    .map(({ slug }) => slug);
+}
+
+function serviceView(topology: Topology, tree: () => Tree): ServiceView {
+  const judge = new HealthJudge();
+  return {
+    health: () => judge.judge(topology, tree().describe()),
+    status: () => serviceStatus(topology, tree().describe()),
+    tree: () => tree().describe(),
+    coverage: ({ account, ...range }) => {
+      const wanted = topology.roster.accounts.filter(
+        ({ slug }) => account === undefined || slug === account,
+      );
+      const stores = new Map(
+        wanted.map((each) => [each.slug, topology.runOf(each).store]),
+      );
+      return coverageReport(stores, range, Date.now());
+    },
+    metrics: async () => ({
+      contentType: topology.metrics.contentType,
+      text: await topology.metrics.text(),
+    }),
+    restart: (path) => tree().restart(path),
+  };
+}
+
+/** Gauges mirror a state; they are set when somebody looks. */
+function collect(
+  metrics: Metrics,
+  topology: Topology,
+  tree: TreeNode,
+  view: ServiceView,
+): void {
+  const status = serviceStatus(topology, tree);
+  recordTree(metrics, tree);
+  metrics.ready.set(view.health().ready ? 1 : 0);
+  metrics.spoolBytes.set(status.spool.bytes);
+  for (const { sink, queued, spooled } of status.sinks) {
+    metrics.queueDepth.set({ sink }, queued);
+    metrics.spoolDepth.set({ sink }, spooled);
+  }
+  metrics.gapSeconds.reset();
+  for (const account of topology.roster.accounts) {
+    const { gapSeconds } = topology.runOf(account).board;
+    for (const [stream, seconds] of Object.entries(gapSeconds))
+      metrics.gapSeconds.set({ account: account.slug, stream }, seconds);
+  }
+}
+
+async function venueOptions(
+  config: Config,
+  log: Logger,
+): Promise<SimulatedVenueOptions & { port: number }> {
+  return {
+    port: await freePort("127.0.0.1"),
+    file: config.dryRun ? ":memory:" : join(config.directory, "venue.sqlite"),
+    trading: true,
+    log,
+  };
+}

@@ -1,0 +1,223 @@
+/** What the service says of itself, reckoned from the live tree and what the topology holds. Nothing is kept here but when a check was last well. */
+import type { Account } from "../schema/account.ts";
+import type {
+  AccountStatus,
+  Health,
+  HealthCheck,
+  ServiceStatus,
+  SinkStatus,
+  StreamVerdict,
+  TreeNode,
+} from "../schema/service.ts";
+import { MINUTE, SECOND } from "./clock.ts";
+import { undeliveredCount } from "./flow/outbox.ts";
+import type { Topology } from "./topology.ts";
+import { version } from "../package.json";
+
+/** How long something required may be amiss, once it was well, before readiness is withdrawn. */
+const STORE_GRACE_MS = 10 * SECOND;
+const STREAM_GRACE_MS = MINUTE;
+
+export function serviceStatus(
+  topology: Topology,
+  tree: TreeNode,
+): ServiceStatus {
+  const { config, startedAtMs, roster, outbox } = topology;
+  return {
+    version,
+    startedAt: new Date(startedAtMs).toISOString(),
+    uptimeSeconds: Math.round((Date.now() - startedAtMs) / SECOND),
+    venue: config.venue,
+    accounts: roster.accounts.map((account) =>
+      accountStatus(topology, account, tree),
+    ),
+    sinks: [sinkStatus(topology, tree)],
+    spool: outbox.spool.status(),
+  };
+}
+
+/** Judges the checks; an instance remembers which of them were ever well. */
+export class HealthJudge {
+  readonly #wasWell = new Set<string>();
+
+  judge(topology: Topology, tree: TreeNode): Health {
+    const { accounts, sinks, spool } = serviceStatus(topology, tree);
+    const checks: HealthCheck[] = [
+      ...sinks.map(sinkCheck),
+      {
+        name: "spool",
+        ok: !spool.full,
+        required: true,
+        state: spool.full ? "full" : "ok",
+        since: tree.since,
+        ...(spool.full
+          ? { detail: `the disk takes no more; ${spool.records} records wait` }
+          : {}),
+      },
+      ...accounts.map(accountCheck),
+    ];
+    const isDraining = tree.state === "stopping" || tree.state === "finished";
+    const blocking = checks.filter((check) => this.#isBlocking(check));
+    const ready = !isDraining && blocking.length === 0;
+    return {
+      status: isDraining
+        ? "draining"
+        : !ready
+          ? "not_ready"
+          : checks.every(({ ok }) => ok)
+            ? "ok"
+            : "degraded",
+      ready,
+      checks,
+    };
+  }
+
+  #isBlocking({ name, ok, required, since }: HealthCheck): boolean {
+    if (ok) {
+      this.#wasWell.add(name);
+      return false;
+    }
+    if (!required) return false;
+    const graceMs = name.startsWith("account/")
+      ? STREAM_GRACE_MS
+      : STORE_GRACE_MS;
+    return !this.#wasWell.has(name) || Date.now() - Date.parse(since) > graceMs;
+  }
+}
+
+/** The node at a path of the tree; ids may hold slashes. */
+export function nodeAt(tree: TreeNode, path: string): TreeNode | undefined {
+  if (tree.path === path) return tree;
+  return tree.children
+    ?.filter(
+      (child) => path === child.path || path.startsWith(`${child.path}/`),
+    )
+    .map((child) => nodeAt(child, path))
+    .find((node) => node !== undefined);
+}
+
+function accountStatus(
+  topology: Topology,
+  account: Account,
+  tree: TreeNode,
+): AccountStatus {
+  const path = `pipeline/accounts/account/${account.slug}`;
+  const { board } = topology.runOf(account);
+  const stream = nodeAt(tree, `${path}/stream`);
+  const verdict = stream?.detail?.["verdict"];
+  return {
+    account: account.slug,
+    state:
+      stream === undefined
+        ? stateWithoutStream(tree, account)
+        : innermost(stream.state),
+    since: stream?.since ?? tree.since,
+    ...(isVerdict(verdict) ? { verdict } : {}),
+    ...(board.lastFrameMs === undefined
+      ? {}
+      : { lastFrameAt: new Date(board.lastFrameMs).toISOString() }),
+    backfill: stateOr(nodeAt(tree, `${path}/backfill`)),
+    healer: stateOr(nodeAt(tree, `${path}/healer`)),
+    undeliveredToday: board.undeliveredToday,
+    rows: { ...board.rows },
+  };
+}
+
+/** No stream here: another replica holds the lease, or the account is about to start. */
+function stateWithoutStream(tree: TreeNode, { slug }: Account): string {
+  const standby = nodeAt(tree, "pipeline/control/ownership")?.detail?.[
+    "standby"
+  ];
+  return Array.isArray(standby) && standby.includes(`account/${slug}`)
+    ? "standby"
+    : "starting";
+}
+
+function sinkStatus(topology: Topology, tree: TreeNode): SinkStatus {
+  const { outbox } = topology;
+  const node = nodeAt(tree, `pipeline/sinks/${outbox.sink}`);
+  const { memory, disk } = undeliveredCount(outbox);
+  const lastError = node?.detail?.["lastError"] ?? node?.lastError;
+  return {
+    sink: outbox.sink,
+    state: node === undefined ? "starting" : outermost(node.state),
+    since: node?.since ?? tree.since,
+    queued: memory,
+    spooled: disk,
+    written: writtenRows(topology),
+    ...(typeof lastError === "string" ? { lastError } : {}),
+  };
+}
+
+function writtenRows({ roster, runOf }: Topology): number {
+  return roster.accounts
+    .map((account) => runOf(account).board.rows)
+    .reduce(
+      (sum, rows) => sum + rows.orders + rows.events + rows.activities,
+      0,
+    );
+}
+
+function sinkCheck({
+  sink,
+  state,
+  since,
+  lastError,
+  spooled,
+}: SinkStatus): HealthCheck {
+  const ok = state === "direct" || state === "replaying";
+  return {
+    name: sink,
+    ok,
+    required: true,
+    state: ok ? "ok" : state === "full" ? "full" : "down",
+    since,
+    ...(ok
+      ? {}
+      : {
+          detail: `${lastError ?? "the store is not open yet"}; ${spooled} records wait on the disk`,
+        }),
+  };
+}
+
+function accountCheck({
+  account,
+  state,
+  since,
+  verdict,
+}: AccountStatus): HealthCheck {
+  const ok = state === "streaming" || state === "standby";
+  return {
+    name: `account/${account}`,
+    ok,
+    // One refused key is that account's trouble; it does not take the others out of service.
+    required: state !== "refused",
+    state: ok ? "ok" : state,
+    since,
+    ...(verdict === undefined
+      ? {}
+      : { detail: `${verdict.verdict}: ${verdict.reason}` }),
+  };
+}
+
+function stateOr(node: TreeNode | undefined): string {
+  if (node === undefined) return "starting";
+  return node.state === "finished" ? "done" : innermost(node.state);
+}
+
+function innermost(state: string): string {
+  return state.slice(state.lastIndexOf(".") + 1);
+}
+
+function outermost(state: string): string {
+  return state.split(".", 1)[0] ?? state;
+}
+
+function isVerdict(value: unknown): value is StreamVerdict {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "verdict" in value &&
+    "reason" in value
+  );
+}
