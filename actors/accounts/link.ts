@@ -32,8 +32,9 @@ export type LinkEvent =
 /** A slot that the venue holds for another connection (406) frees itself: asked again at least this often. */
 const SLOT_WAIT_MS_MAX = 20 * SECOND;
 
-export const link = fromResource<AccountRun>(
-  ({ input: run, tell, guard, stack }) => {
+/** `dialled` is the network, or a script in its place. */
+export function createLink(dialled: typeof dial) {
+  return fromResource<AccountRun>(({ input: run, tell, guard, stack }) => {
     const { account, clock, dials } = run;
     const coverage = new LiveCoverage(run);
     const say = (event: LinkEvent) => tell(event);
@@ -44,7 +45,7 @@ export const link = fromResource<AccountRun>(
     // Runs on stop and on failure alike: the next dial is reckoned from the end of this one.
     stack.defer(() => dials.ended(clock.now(), hint));
 
-    const socket = dial(account.streamUrl, {
+    const socket = dialled(account.streamUrl, {
       opened: guard(() => {
         say({ type: "opened" });
         socket.send(authenticateText(account.keyId, account.secretKey));
@@ -137,8 +138,10 @@ export const link = fromResource<AccountRun>(
     function offer(record: AccountRecord): void {
       if (!run.queue.offer(record)) say({ type: "overflowed" });
     }
-  },
-);
+  });
+}
+
+export const link = createLink(dial);
 
 /** Claims as streamed live what a pong proves, and nothing after the last one. */
 class LiveCoverage {
