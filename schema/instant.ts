@@ -130,3 +130,14 @@ export function newYorkStamp(micros: number): string {
 export function newYorkDay(ms: number): string {
   return newYorkText(ms).slice(0, 10);
 }
+
+/**
+ * The instant at which New York's clock shows `clockMs` after midnight of `day`
+ * (`YYYY-MM-DD`). Of an hour that comes twice the first is meant.
+ */
+export function msOfNewYork(day: string, clockMs: number): number {
+  const asUtc = Date.parse(`${day}T00:00:00Z`) + clockMs;
+  // New York is four or five hours behind; the guess may fall on the other side of a change of clocks.
+  const guess = asUtc - newYorkOffsetMs(asUtc);
+  return asUtc - newYorkOffsetMs(guess);
+}

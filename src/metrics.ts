@@ -154,8 +154,10 @@ export function recordTree(metrics: Metrics, root: TreeNode): void {
   metrics.actorRestarts.reset();
   const waiting = [root];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    metrics.actorState.set({ actor: node.path, state: node.state }, 1);
-    metrics.actorRestarts.inc({ actor: node.path }, node.restarts);
+    // The root's path is empty, and an empty label is none.
+    const actor = node.path || node.id;
+    metrics.actorState.set({ actor, state: node.state }, 1);
+    metrics.actorRestarts.inc({ actor }, node.restarts);
     waiting.push(...(node.children ?? []));
   }
 }

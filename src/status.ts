@@ -1,4 +1,4 @@
-/** What the service says of itself, reckoned from the live tree and what the topology holds. Nothing is kept here but when a check was last well. */
+/** What the service says of itself, reckoned from the live tree and what the topology holds. Nothing is kept here but which checks were well and since when the others are not. */
 import type { Account } from "../schema/account.ts";
 import type {
   AccountStatus,
@@ -36,26 +36,33 @@ export function serviceStatus(
   };
 }
 
-/** Judges the checks; an instance remembers which of them were ever well. */
+/**
+ * Judges the checks; an instance remembers which of them were ever well, and
+ * since when the others are amiss: something that keeps trying enters a new
+ * state with every attempt, and would otherwise never be amiss for long.
+ */
 export class HealthJudge {
   readonly #wasWell = new Set<string>();
+  readonly #amiss = new Map<string, HealthCheck>();
 
   judge(topology: Topology, tree: TreeNode): Health {
     const { accounts, sinks, spool } = serviceStatus(topology, tree);
-    const checks: HealthCheck[] = [
+    const found: HealthCheck[] = [
       ...sinks.map(sinkCheck),
       {
         name: "spool",
         ok: !spool.full,
         required: true,
         state: spool.full ? "full" : "ok",
-        since: tree.since,
+        since: spool.full ? new Date().toISOString() : tree.since,
         ...(spool.full
           ? { detail: `the disk takes no more; ${spool.records} records wait` }
           : {}),
       },
       ...accounts.map(accountCheck),
     ];
+    this.#forget(found);
+    const checks = found.map((check) => this.#remember(check));
     const isDraining = tree.state === "stopping" || tree.state === "finished";
     const blocking = checks.filter((check) => this.#isBlocking(check));
     const ready = !isDraining && blocking.length === 0;
@@ -72,12 +79,36 @@ export class HealthJudge {
     };
   }
 
-  #isBlocking({ name, ok, required, since }: HealthCheck): boolean {
+  /** What is amiss keeps the time it began at, and a refused account stays excused while it asks again. */
+  #remember(check: HealthCheck): HealthCheck {
+    const { name, ok, required } = check;
     if (ok) {
       this.#wasWell.add(name);
-      return false;
+      this.#amiss.delete(name);
+      return check;
     }
-    if (!required) return false;
+    const before = this.#amiss.get(name);
+    const amiss = {
+      ...check,
+      since: before?.since ?? check.since,
+      required: required && before?.required !== false,
+    };
+    this.#amiss.set(name, amiss);
+    return amiss;
+  }
+
+  /** An account that is removed and comes back later begins anew. */
+  #forget(present: readonly HealthCheck[]): void {
+    const names = new Set(present.map(({ name }) => name));
+    for (const name of [...this.#wasWell, ...this.#amiss.keys()])
+      if (!names.has(name)) {
+        this.#wasWell.delete(name);
+        this.#amiss.delete(name);
+      }
+  }
+
+  #isBlocking({ name, ok, required, since }: HealthCheck): boolean {
+    if (ok || !required) return false;
     const graceMs = name.startsWith("account/")
       ? STREAM_GRACE_MS
       : STORE_GRACE_MS;
@@ -165,12 +196,14 @@ function sinkCheck({
   lastError,
   spooled,
 }: SinkStatus): HealthCheck {
-  const ok = state === "direct" || state === "replaying";
+  // A store that opens and then refuses every write is in and out of replaying: after an error only `direct` proves it well.
+  const ok =
+    state === "direct" || (state === "replaying" && lastError === undefined);
   return {
     name: sink,
     ok,
     required: true,
-    state: ok ? "ok" : state === "full" ? "full" : "down",
+    state: ok ? "ok" : (WORDS[state] ?? "down"),
     since,
     ...(ok
       ? {}
@@ -179,6 +212,11 @@ function sinkCheck({
         }),
   };
 }
+
+const WORDS: Readonly<Record<string, string>> = {
+  full: "full",
+  replaying: "replaying",
+};
 
 function accountCheck({
   account,

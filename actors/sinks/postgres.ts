@@ -11,6 +11,7 @@ import {
   migrateService,
 } from "../../src/stores/postgres/migrate.ts";
 import {
+  redriveLetters,
   type WriteReceipt,
   writeAccountRecords,
 } from "../../src/stores/postgres/records.ts";
@@ -100,7 +101,11 @@ export function postgresWriter(
     async open() {
       migrated.clear();
       await migrateService(database.sql);
-      for (const account of input.accounts()) await ensureTables(account);
+      for (const account of input.accounts()) {
+        await ensureTables(account);
+        // What a version before this one could not read or write.
+        await redriveLetters(database.sql, schema, account.slug, rowsOfRecord);
+      }
     },
     async write(items, trigger) {
       try {

@@ -5,7 +5,7 @@
 import { DAY } from "../clock.ts";
 import { microsOf } from "../../schema/instant.ts";
 import { gaps } from "./coverage.ts";
-import type { Interval } from "./intervals.ts";
+import { clip, type Interval } from "./intervals.ts";
 import { readBack, type PastStream } from "./readBack.ts";
 import type { AccountRun } from "./run.ts";
 
@@ -18,6 +18,11 @@ export interface BackfillProgress {
 
 /** The venue keeps what is older than the wanted days, too; one day's margin for ids in another zone. */
 const ORIGIN_MARGIN_MS = DAY;
+/**
+ * Rows that are no trades appear up to a day after the time they bear: the service
+ * may have read that time, and been stopped before they came.
+ */
+const SHOWN_LATE_MS = { orders: 0, activities: 2 * DAY };
 
 /**
  * Reads what is missing between the account's origin and `untilMs`; returns rows
@@ -35,10 +40,14 @@ export async function backfill(
   const rows = { orders: 0, activities: 0 };
   for (const stream of ["orders", "activities"] as const) {
     const originMs = await originOf(run, stream, floorMs, signal);
-    const missing = gaps(facts, stream, {
-      from: Math.min(originMs ?? floorMs, untilMs),
-      to: untilMs,
-    });
+    const past = { from: Math.min(originMs ?? floorMs, untilMs), to: untilMs };
+    const missing = clip(
+      gaps(facts, stream, past).map(({ from, to }) => ({
+        from: from - SHOWN_LATE_MS[stream],
+        to,
+      })),
+      past,
+    );
     const totalMs = lengthOf(missing) || 1;
     let doneMs = 0;
     for (const interval of missing) {
@@ -72,24 +81,34 @@ async function originOf(
       ? ([
           "/v2/orders",
           { status: "all", direction: "asc", limit: 1 },
-          ["submitted_at", "created_at"],
+          ["created_at", "submitted_at"],
         ] as const)
       : ([
           "/v2/account/activities",
           { direction: "asc", page_size: 1 },
-          ["transaction_time", "date"],
+          ["transaction_time", "created_at", "date"],
         ] as const);
   const [first] = await run.rest.array(path, query, options);
-  const at = members
-    .map((member) => first?.value[member])
-    .map((text) => (typeof text === "string" ? microsOf(text) : undefined))
-    .find((micros) => micros !== undefined);
-  if (at === undefined) return undefined;
+  // A settlement date may lie days after the booking by which the venue filters.
+  const times = members
+    .map((member) => msOf(first?.value[member]))
+    .filter((ms) => ms !== undefined);
+  if (times.length === 0) return undefined;
+  const at = Math.min(...times);
   await run.store.recordHistoryStart(
     stream === "orders" ? "earliest_order" : "earliest_activity",
-    new Date(at / 1000),
+    new Date(at),
   );
-  return Math.max(floorMs, at / 1000 - ORIGIN_MARGIN_MS);
+  return Math.max(floorMs, at - ORIGIN_MARGIN_MS);
+}
+
+/** A bare date, which rows that are no trades bear, is its midnight UTC. */
+function msOf(value: unknown): number | undefined {
+  if (typeof value !== "string") return undefined;
+  const micros = microsOf(
+    /^\d{4}-\d\d-\d\d$/.test(value) ? `${value}T00:00:00Z` : value,
+  );
+  return micros === undefined ? undefined : Math.floor(micros / 1000);
 }
 
 function lengthOf(intervals: readonly Interval[]): number {

@@ -1,7 +1,7 @@
 /** Memory of what one stream session delivered: enough to hold a REST reading against it. */
-import { isObject, readText } from "../../schema/read.ts";
+import { isObject } from "../../schema/read.ts";
 import { FINAL_STATUSES } from "../../schema/rows.ts";
-import type { Delivered } from "./verdict.ts";
+import { type Delivered, textOf } from "./verdict.ts";
 
 /** Remembered of each kind; a REST reading shows the newest few hundred. */
 const REMEMBERED_MAX = 20_000;
@@ -13,26 +13,26 @@ export class DeliveredMemory implements Delivered {
   /** Notes an update; `data` is the parsed member of the frame. */
   note(data: Readonly<Record<string, unknown>>): void {
     const order = isObject(data["order"]) ? data["order"] : {};
-    const orderId = readText(order["id"]);
-    const executionId = readText(data["execution_id"]);
+    const orderId = textOf(order["id"]);
+    const executionId = textOf(data["execution_id"]);
     const legs = Array.isArray(data["legs"])
       ? data["legs"].filter(isObject)
       : [];
     if (executionId !== undefined)
       remember(this.#executions, executionId, true);
     for (const leg of legs) {
-      const legExecution = readText(leg["execution_id"]);
+      const legExecution = textOf(leg["execution_id"]);
       if (legExecution !== undefined)
         remember(this.#executions, legExecution, true);
     }
     if (orderId === undefined) return;
-    const filled = readText(order["filled_qty"]);
+    const filled = textOf(order["filled_qty"]);
     if (data["event"] === "fill" || data["event"] === "partial_fill") {
-      remember(this.#executions, `${orderId} ${filled ?? ""}`, true);
+      remember(this.#executions, nameOf(orderId, filled), true);
     }
     const ended =
       this.#orders.get(orderId)?.ended === true ||
-      FINAL_STATUSES.has(readText(order["status"]) ?? "");
+      FINAL_STATUSES.has(textOf(order["status"]) ?? "");
     remember(this.#orders, orderId, { ended });
   }
 
@@ -45,7 +45,7 @@ export class DeliveredMemory implements Delivered {
       (identity.executionId !== undefined &&
         this.#executions.has(identity.executionId)) ||
       (identity.orderId !== undefined &&
-        this.#executions.has(`${identity.orderId} ${identity.cumQty ?? ""}`))
+        this.#executions.has(nameOf(identity.orderId, identity.cumQty)))
     );
   }
 
@@ -58,6 +58,12 @@ export class DeliveredMemory implements Delivered {
     this.#executions.clear();
     this.#orders.clear();
   }
+}
+
+/** One quantity may be written `1` here and `1.0` there. */
+function nameOf(orderId: string, cumQty = ""): string {
+  const digits = cumQty.includes(".") ? cumQty.replace(/\.?0+$/, "") : cumQty;
+  return `${orderId} ${digits}`;
 }
 
 /** Keeps the newest entries: a Map iterates in the order of insertion. */

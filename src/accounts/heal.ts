@@ -2,18 +2,21 @@
  * One healing pass: the lookback window, every recorded gap since the service
  * runs, and every order that is open here or there, whatever its age.
  */
-import { MINUTE, SECOND } from "../clock.ts";
+import { DAY, MINUTE, SECOND } from "../clock.ts";
 import { openOrderPages, orderById } from "../venues/alpaca/pages.ts";
 import { newYorkDay } from "../../schema/instant.ts";
-import { readText } from "../../schema/read.ts";
-import { gaps } from "./coverage.ts";
-import { type Interval, union } from "./intervals.ts";
+import { type Fact, gaps } from "./coverage.ts";
+import { type Interval, subtract, union } from "./intervals.ts";
 import { putFact, putRows, readBack, type PastStream } from "./readBack.ts";
 import type { AccountRun } from "./run.ts";
 
 /** REST itself may show an event late: nothing younger is called complete. */
 export const REST_LAG_MS = 10 * SECOND;
-/** A lifecycle gap is looked at once the orders around it were read and committed. */
+/**
+ * A lifecycle gap is judged by the store once a pass that began this long after it
+ * is committed. Backfill vouches for orders too, but not for those of before it
+ * that were touched later; what it reads ends where the gap before listening ends.
+ */
 const SETTLING_MS = MINUTE;
 
 export interface HealingReceipt {
@@ -32,9 +35,8 @@ export async function heal(
   const nowMs = run.clock.now();
   const complete = nowMs - REST_LAG_MS;
   const window = { from: nowMs - bounds.lookbackMs, to: complete };
-  const facts = await run.store.facts({
-    from: new Date(run.startedAtMs - run.healing.lookbackMs),
-  });
+  const past = { from: run.startedAtMs - run.backfillDays * DAY, to: complete };
+  const facts = await run.store.facts({ from: new Date(past.from) });
   const since = {
     from: run.startedAtMs - run.healing.lookbackMs,
     to: complete,
@@ -52,7 +54,7 @@ export async function heal(
   };
   const orders = await read("orders");
   const activities = await read("activities");
-  await confirmQuietGaps(run, gaps(facts, "trade_updates", since), signal);
+  await confirmQuietGaps(run, facts, past, signal);
   return { orders, activities, askedById };
 }
 
@@ -68,7 +70,9 @@ export async function surveyAccount(run: AccountRun): Promise<void> {
   board.undeliveredToday =
     shares.find(({ day }) => day === today)?.undelivered ?? 0;
 
-  const since = { from: run.startedAtMs, to: nowMs - run.healing.intervalMs };
+  // What the last pass read may still be on its way to the store.
+  const to = nowMs - run.healing.intervalMs - SETTLING_MS;
+  const since = { from: run.startedAtMs, to };
   const facts = await store.facts({ from: new Date(since.from) });
   for (const stream of ["trade_updates", "orders", "activities"] as const)
     board.gapSeconds[stream] =
@@ -88,7 +92,7 @@ async function healOpenOrders(
   const vanished = new Set(await run.store.openOrderIds());
   for await (const { rows } of openOrderPages(run.rest, options)) {
     await putRows(run, "orders", rows, signal);
-    for (const { value } of rows) vanished.delete(readText(value["id"]) ?? "");
+    for (const { value } of rows) vanished.delete(String(value["id"]));
   }
   for (const id of vanished) {
     const order = await orderById(run.rest, id, options);
@@ -97,24 +101,33 @@ async function healOpenOrders(
   return vanished.size;
 }
 
+/** Gaps in which an order was touched. They stay so, and the store is not asked again. */
+const touchedGaps = new WeakMap<AccountRun, Set<string>>();
+
 /**
  * Lifecycle events cannot be read back. But where no order of the account was
- * touched, there were none; only the rest stays unknown.
+ * touched, there were none; only the rest stays unknown. `facts` are those from
+ * before this pass: what it read itself is not committed yet.
  */
 async function confirmQuietGaps(
   run: AccountRun,
-  intervals: readonly Interval[],
+  facts: readonly Fact[],
+  past: Interval,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { from, to } of intervals) {
-    // The youngest part may still be waiting in the queue, or for the next pong.
-    const settled = { from, to: Math.min(to, run.clock.now() - SETTLING_MS) };
-    if (settled.to <= settled.from) continue;
-    const touched = await run.store.ordersTouchedBetween(
-      new Date(settled.from),
-      new Date(settled.to),
-    );
-    if (!touched)
+  const ordersRead = subtract([past], gaps(facts, "orders", past));
+  const touched = touchedGaps.get(run) ?? new Set();
+  touchedGaps.set(run, touched);
+  for (const gap of gaps(facts, "trade_updates", past)) {
+    const read = ordersRead.find(({ to }) => to >= gap.to + SETTLING_MS);
+    if (read === undefined || read.from >= gap.to) continue;
+    const settled = { from: Math.max(gap.from, read.from), to: gap.to };
+    const name = `${settled.from} ${settled.to}`;
+    if (touched.has(name)) continue;
+    const { from, to } = settled;
+    if (await run.store.ordersTouchedBetween(new Date(from), new Date(to)))
+      touched.add(name);
+    else
       await putFact(
         run,
         { stream: "trade_updates", state: "confirmed_empty", ...settled },

@@ -27,16 +27,19 @@ export function subtract(
   intervals: readonly Interval[],
   taken: readonly Interval[],
 ): Interval[] {
-  let rest = union(intervals);
-  for (const hole of union(taken)) {
-    rest = rest.flatMap(({ from, to }) =>
-      hole.to <= from || hole.from >= to
-        ? [{ from, to }]
-        : [
-            { from, to: Math.min(to, hole.from) },
-            { from: Math.max(from, hole.to), to },
-          ].filter((part) => part.to > part.from),
-    );
+  const holes = union(taken);
+  const rest: Interval[] = [];
+  let first = 0;
+  for (const { from, to } of union(intervals)) {
+    while ((holes[first]?.to ?? to) <= from) first++;
+    let at = from;
+    for (let next = first; ; next++) {
+      const hole = holes[next];
+      if (hole === undefined || hole.from >= to) break;
+      if (hole.from > at) rest.push({ from: at, to: hole.from });
+      at = hole.to;
+    }
+    if (at < to) rest.push({ from: at, to });
   }
   return rest;
 }

@@ -4,6 +4,7 @@
  * anywhere, the next reading goes on behind the last fact.
  */
 import type { AccountStream, CoverageFact } from "../../schema/messages.ts";
+import { HOUR } from "../clock.ts";
 import type { Priority } from "../flow/rate.ts";
 import {
   activityPages,
@@ -13,6 +14,14 @@ import {
 import type { RawObject } from "../venues/alpaca/rest.ts";
 import type { Interval } from "./intervals.ts";
 import type { AccountRun } from "./run.ts";
+
+/**
+ * Activities come by id, in New York's clock; rows that are no trades by UTC day.
+ * A fill in New York's evening thus precedes what was booked after midnight UTC, up
+ * to five hours before it, and an hour in November comes twice: a page vouches only
+ * for what is older than its last row by more than that.
+ */
+const ID_ORDER_MARGIN_MS = 6 * HOUR;
 
 /** What a reading needs of an account. */
 export type ReadingRun = Pick<
@@ -47,11 +56,12 @@ export async function readBack(
       ? orderPages(run.rest, range, { priority, signal })
       : activityPages(run.rest, range, { priority, signal });
   let rows = 0;
+  let vouchedRows = 0;
   let coveredTo = interval.from;
   for await (const page of pages) {
     await putRows(run, stream, page.rows, signal);
     rows += page.rows.length;
-    const to = Math.min(completeToMs(page) ?? coveredTo, interval.to);
+    const to = Math.min(completeToMs(stream, page) ?? coveredTo, interval.to);
     if (to > coveredTo) {
       await putFact(
         run,
@@ -60,11 +70,12 @@ export async function readBack(
           state: "healed",
           from: coveredTo,
           to,
-          rows: page.rows.length,
+          rows: rows - vouchedRows,
         },
         signal,
       );
       coveredTo = to;
+      vouchedRows = rows;
     }
     onPage?.({ rows, completeToMs: coveredTo });
   }
@@ -75,6 +86,7 @@ export async function readBack(
       state: rows === 0 ? "confirmed_empty" : "healed",
       from: coveredTo,
       to: interval.to,
+      rows: rows - vouchedRows,
     },
     signal,
   );
@@ -126,6 +138,11 @@ export async function putFact(
   );
 }
 
-function completeToMs({ completeTo }: Page): number | undefined {
-  return completeTo === undefined ? undefined : Date.parse(completeTo);
+function completeToMs(
+  stream: PastStream,
+  { completeTo }: Page,
+): number | undefined {
+  if (completeTo === undefined) return undefined;
+  const ms = Date.parse(completeTo);
+  return stream === "activities" ? ms - ID_ORDER_MARGIN_MS : ms;
 }

@@ -28,10 +28,11 @@ export async function coverageReport(
     })),
   );
   const to = range.to ?? new Date(nowMs);
-  const firstMs = Math.min(
-    ...recorded.flatMap(({ facts }) => facts.map((fact) => +fact.from)),
-    +to - DAY,
+  // The store hands out facts by start, so the first of each account is its earliest.
+  const starts = recorded.flatMap(({ facts }) =>
+    facts.slice(0, 1).map((fact) => +fact.from),
   );
+  const firstMs = starts.length === 0 ? +to - DAY : Math.min(...starts, +to);
   const from = range.from ?? new Date(firstMs);
   const delivery = await Promise.all(
     recorded.map(({ store }) => store.deliveryShares({ from, to })),

@@ -4,7 +4,6 @@
  * arrived. Only the comparison with a fresh REST reading shows what is missing.
  */
 import { microsOf } from "../../schema/instant.ts";
-import { readText } from "../../schema/read.ts";
 import { FINAL_STATUSES } from "../../schema/rows.ts";
 import type { StreamVerdict } from "../../schema/service.ts";
 import { SECOND } from "../clock.ts";
@@ -51,7 +50,9 @@ interface RestObject {
  * `liveSinceMs`: `overdue` beyond the grace, `due` still within it.
  *
  * An order counts only in a state whose event every root order gets: legs are
- * often cancelled without one, and `pending_*` states are often skipped.
+ * often cancelled without one, and `pending_*` states are often skipped. Its
+ * `updated_at` proves nothing: routing and trailing stops move it without a word,
+ * so what counts is the moment it was made, or the moment it ended.
  */
 export function undelivered(
   reading: RestReading,
@@ -73,13 +74,14 @@ function missingFill(
   delivered: Delivered,
 ): Undelivered[] {
   const at = msOf(value["transaction_time"]);
-  const id = readText(value["id"]) ?? "";
+  const id = textOf(value["id"]) ?? "";
   const executionId = id.includes("::")
     ? id.slice(id.indexOf("::") + 2)
     : undefined;
-  const orderId = readText(value["order_id"]);
-  const cumQty = readText(value["cum_qty"]);
-  if (at === undefined) return [];
+  const orderId = textOf(value["order_id"]);
+  const cumQty = textOf(value["cum_qty"]);
+  // What has no name cannot be told apart from what was delivered.
+  if (at === undefined || (executionId ?? orderId) === undefined) return [];
   const known = delivered.hasExecution({
     ...(executionId === undefined ? {} : { executionId }),
     ...(orderId === undefined ? {} : { orderId }),
@@ -99,19 +101,42 @@ function missingOrder(
   { raw, value }: RestObject,
   delivered: Delivered,
 ): Undelivered[] {
-  const id = readText(value["id"]);
-  const status = readText(value["status"]) ?? "";
-  const at = msOf(value["updated_at"]);
-  if (id === undefined || at === undefined || !ANNOUNCED.has(status)) return [];
+  const id = textOf(value["id"]);
+  const status = textOf(value["status"]) ?? "";
+  if (id === undefined || !ANNOUNCED.has(status)) return [];
   const told = delivered.order(id);
-  // A newer version alone is no proof: some updates (routing, trailing stops) have no event.
-  // Nothing told at all is one, and so is an end not told, save of one-cancels-other pairs.
-  const isSimple =
-    value["order_class"] === "" || value["order_class"] === "simple";
-  const endMissing =
-    FINAL_STATUSES.has(status) && told?.ended === false && isSimple;
-  if (told !== undefined && !endMissing) return [];
+  // One of a pair may be cancelled by the other without a word: only a simple order's end is certain to be told.
+  const isEnd =
+    FINAL_STATUSES.has(status) &&
+    (value["order_class"] === "" || value["order_class"] === "simple");
+  if (isEnd ? told?.ended === true : told !== undefined) return [];
+  const at = isEnd ? endOf(value) : msOf(value["created_at"]);
+  if (at === undefined) return [];
   return [{ kind: "order", raw, at, what: `order ${id} ${status}` }];
+}
+
+const ENDS = [
+  "filled_at",
+  "canceled_at",
+  "expired_at",
+  "replaced_at",
+  "failed_at",
+];
+
+/** When an order ended. A replaced or cancelled one may have fills of before: the latest counts. */
+function endOf(value: RestObject["value"]): number | undefined {
+  const times = ENDS.map((member) => msOf(value[member])).filter(
+    (ms) => ms !== undefined,
+  );
+  return times.length === 0 ? msOf(value["updated_at"]) : Math.max(...times);
+}
+
+/** A text or number as text. Nothing here is worth an exception: the sinks set aside what is malformed. */
+export function textOf(value: unknown): string | undefined {
+  return (typeof value === "string" && value !== "") ||
+    typeof value === "number"
+    ? String(value)
+    : undefined;
 }
 
 function msOf(value: unknown): number | undefined {

@@ -8,20 +8,27 @@ export interface AccessRules {
 }
 
 export interface Refusal {
-  readonly status: 401 | 403 | 415 | 421;
+  readonly status: 400 | 401 | 403 | 415 | 421;
   readonly detail: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Why a request is refused before any route sees it; undefined when it is not. */
+/**
+ * Why a request is refused before any route sees it; undefined when it is not.
+ * `path` is the one the router goes by, so that both judge the same.
+ */
 export function refusalOf(
   request: Request,
+  path: string,
   rules: AccessRules,
 ): Refusal | undefined {
+  // An old client may send no Host at all; then there is no URL to speak of.
+  if (URL.parse(request.url) === null)
+    return { status: 400, detail: "Host: is missing or cannot be read" };
   return (
     refusedHost(request, rules) ??
     (isWrite(request) ? refusedWrite(request) : undefined) ??
-    refusedToken(request, rules)
+    refusedToken(request, path, rules)
   );
 }
 
@@ -62,12 +69,13 @@ const OPEN_PATHS: ReadonlySet<string> = new Set([
 
 function refusedToken(
   request: Request,
+  path: string,
   rules: AccessRules,
 ): Refusal | undefined {
   const needed =
     rules.apiToken !== undefined && isWrite(request)
       ? true
-      : readsNeedToken(rules) && !OPEN_PATHS.has(new URL(request.url).pathname);
+      : readsNeedToken(rules) && !OPEN_PATHS.has(path);
   if (!needed || bearsToken(request, rules)) return undefined;
   const given = request.headers.has("authorization");
   return {

@@ -60,7 +60,7 @@ export function createApp(view: ServiceView, options: AppOptions): OpenAPIHono {
     }),
   );
   app.use(async (c, next) => {
-    const refusal = refusalOf(c.req.raw, rules);
+    const refusal = refusalOf(c.req.raw, c.req.path, rules);
     if (refusal === undefined) return next();
     return refuse(c, refusal.status, refusal.detail, refusal.headers);
   });

@@ -42,16 +42,17 @@ export const refuseInvalid: Hook<unknown, Env, string, Response | undefined> = (
 /** The rest. Callers learn nothing of our insides; the log gets the error whole. */
 export function onFailure(log: Logger): ErrorHandler {
   return (error, c) => {
-    if (error instanceof HTTPException && error.status < 500)
-      return refuse(
-        c,
-        error.status as ContentfulStatusCode,
-        error.message || "refused",
+    const known = error instanceof HTTPException ? error : undefined;
+    const status = (known?.status ?? 500) as ContentfulStatusCode;
+    if (status >= 500)
+      log.error(
+        { error, method: c.req.method, path: c.req.path },
+        "http_request_failed",
       );
-    log.error(
-      { error, method: c.req.method, path: c.req.path },
-      "http_request_failed",
+    return refuse(
+      c,
+      status,
+      known === undefined ? "internal error" : known.message || "refused",
     );
-    return refuse(c, 500, "internal error");
   };
 }

@@ -1,7 +1,9 @@
 /** `/api/v1`: status, tree, coverage, and restarting an actor. */
 import { createRoute, z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
 import { accountSlug } from "../../schema/account.ts";
+import { SECOND, within } from "../clock.ts";
 import { errorResponse, refuse } from "./refusal.ts";
 import { coverageSchema, statusSchema, treeSchema } from "./schemas.ts";
 import type { ServiceView } from "./view.ts";
@@ -18,19 +20,37 @@ export function addServiceRoutes(app: OpenAPIHono, view: ServiceView): void {
     const known = account === undefined ? undefined : find(view, account);
     if (account !== undefined && known === undefined)
       return refuse(c, 404, `no account ${account}`);
-    const report = await view.coverage({
-      ...(known === undefined ? {} : { account: known }),
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
-    });
+    const report = await answered(
+      view.coverage({
+        ...(known === undefined ? {} : { account: known }),
+        ...(from === undefined ? {} : { from }),
+        ...(to === undefined ? {} : { to }),
+      }),
+    );
     return c.json(report, 200);
   });
 
-  app.openapi(restart, (c) => {
-    const { id } = c.req.valid("param");
+  // Registered by hand: ids hold slashes, which OpenAPI's paths cannot say of a parameter.
+  app.openAPIRegistry.registerPath(restart);
+  app.post("/api/v1/actors/:id{.+}/restart", (c) => {
+    const id = c.req.param("id");
     if (!view.restart(id)) return refuse(c, 404, `no actor ${id}`);
     return c.json({ restarting: id }, 202);
   });
+}
+
+/** A store that hangs must not hang the caller; below the time after which the socket counts as idle. */
+export const STORE_MS_MAX = 15 * SECOND;
+
+async function answered<Report>(report: Promise<Report>): Promise<Report> {
+  try {
+    return await within(STORE_MS_MAX, report, "no answer in time");
+  } catch (cause) {
+    throw new HTTPException(503, {
+      message: "the store does not answer; /health says since when",
+      cause,
+    });
+  }
 }
 
 /** As the service spells the account that a caller wrote by name or by slug. */
@@ -107,6 +127,7 @@ const coverage = createRoute({
     },
     400: errorResponse("A date cannot be read, or from is not before to."),
     404: errorResponse("No such account."),
+    503: errorResponse("The store does not answer."),
   },
 });
 
@@ -119,7 +140,7 @@ const restart = createRoute({
   request: {
     params: z.object({
       id: z.string().openapi({
-        description: "Path of the tree, URL-encoded (`/` as `%2F`).",
+        description: "Path of the tree; its slashes as they are or as `%2F`.",
         example: "pipeline/accounts/account/live/stream",
       }),
     }),

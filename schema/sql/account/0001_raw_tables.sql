@@ -40,7 +40,10 @@ alter table {{orders}}
   add column if not exists type text,
   add column if not exists replaced_at timestamptz,
   add column if not exists expires_at timestamptz,
-  add column if not exists legs jsonb,
+  add column if not exists legs jsonb;
+
+-- A statement of its own: within one, Postgres relaxes columns before it adds them.
+alter table {{orders}}
   alter column symbol drop not null,
   alter column side drop not null,
   alter column order_type drop not null,

@@ -12,7 +12,18 @@ set cum_qty = coalesce(raw_json ->> 'cum_qty', raw_json #>> '{order,filled_qty}'
 where activity_type = 'FILL' and cum_qty is null
   and coalesce(raw_json ->> 'cum_qty', raw_json #>> '{order,filled_qty}') ~ '^[0-9]+(\.[0-9]*)?$';
 
--- The older services wrote 0 for an unknown amount.
+-- The older services wrote 0, or not-a-number, for what the venue had not said; where its
+-- payload is there to tell, or no number can be meant, it is unknown.
+update {{activities}}
+set qty = case when qty = 'NaN' or (qty = 0 and raw_json is not null and coalesce(raw_json ->> 'qty', '') = '')
+      then null else qty end,
+    price = case when price = 'NaN' or (price = 0 and raw_json is not null and coalesce(raw_json ->> 'price', '') = '')
+      then null else price end,
+    net_amount = case when net_amount = 'NaN' or (net_amount = 0 and raw_json is not null
+        and coalesce(raw_json ->> 'net_amount', raw_json ->> 'amount', '') = '')
+      then null else net_amount end
+where 'NaN' in (qty, price, net_amount) or (raw_json is not null and 0 in (qty, price, net_amount));
+
 update {{activities}}
 set net_amount = case when side = 'buy' then -1 else 1 end * qty * price
 where activity_type = 'FILL' and coalesce(net_amount, 0) = 0 and qty * price <> 0 and side is not null;
@@ -27,9 +38,11 @@ select id, execution_id,
 from {{activities}}
 where activity_type = 'FILL' and execution_id is not null;
 
-insert into feedkeeper.dead_letters (account, kind, reason, raw, digest, received_at)
+insert into feedkeeper.dead_letters (account, kind, reason, raw, digest, received_at, redriven_at)
 select '{{slug}}', 'activity', 'second row of one execution, merged by migration', row_to_json(a)::text,
-  encode(sha256(convert_to(row_to_json(a)::text, 'UTF8')), 'hex'), coalesce(a.ingested_at, now())
+  encode(sha256(convert_to(row_to_json(a)::text, 'UTF8')), 'hex'), coalesce(a.ingested_at, now()),
+  -- Nobody is to write it again: its execution has a row.
+  now()
 from {{activities}} a join doubles d using (id)
 where d.place > 1
 on conflict do nothing;

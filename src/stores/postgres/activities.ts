@@ -47,21 +47,35 @@ async function insertNew(
   incoming: string,
 ): Promise<number> {
   const table = sql(activities);
+  // `offset 0` keeps each question a look-up by index, row by row.
   const result = await sql`
-    with incoming as materialized (${recordset(sql, incoming)})
+    with incoming as materialized (
+      select *,
+        first_value(activity_type) over (partition by id order by activity_type) as first_type,
+        row_number() over (
+          partition by activity_type, order_id, cum_qty, qty, price order by execution_id nulls last, id
+        ) as place
+      from (${recordset(sql, incoming)}) as told
+    )
     insert into ${table} (
       id, activity_type, transaction_time, symbol, side, qty, price, net_amount,
       execution_id, order_id, cum_qty, raw_json
     )
     select
       -- Two rows of one option event may bear one id: the second is told apart by its type.
-      case when exists (select 1 from ${table} s where s.id = i.id and s.activity_type <> i.activity_type)
+      case
+        when exists (select 1 from ${table} s where s.id = i.id and s.activity_type <> i.activity_type offset 0)
+          or (i.activity_type <> i.first_type and not exists (select 1 from ${table} s where s.id = i.id offset 0))
         then i.id || '#' || i.activity_type else i.id end,
       i.activity_type, i.transaction_time, i.symbol, i.side, i.qty, i.price, i.net_amount,
       i.execution_id, i.order_id, i.cum_qty, i.raw_json::jsonb
     from incoming i
-    where i.activity_type <> 'FILL' or i.cum_qty is null
-      or not exists (select 1 from ${table} s where ${isTwin(sql, slug)})
+    where i.activity_type <> 'FILL' or i.order_id is null or i.cum_qty is null
+      or (
+        -- One execution twice in this batch, and it has no id to be known by.
+        not (i.place > 1 and i.execution_id is null)
+        and not exists (select 1 from ${table} s where ${isTwin(sql, slug)} offset 0)
+      )
     on conflict do nothing`;
   return result.count;
 }
@@ -85,9 +99,13 @@ async function adoptVenueNames(
     )
     update ${table} s
     set id = i.id, cum_qty = coalesce(i.cum_qty, s.cum_qty)
-    from incoming i
-    where i.activity_type = 'FILL' and s.activity_type = 'FILL'
-      and (s.execution_id = i.execution_id or (${isTwin(sql, slug)}))
+    from incoming i cross join lateral (
+      select s.id from ${table} s
+      where i.activity_type = 'FILL' and s.activity_type = 'FILL' and s.execution_id = i.execution_id
+      union
+      select s.id from ${table} s where i.activity_type = 'FILL' and ${isTwin(sql, slug)}
+    ) as known
+    where s.id = known.id
       and (s.id <> i.id or s.cum_qty is distinct from coalesce(i.cum_qty, s.cum_qty))
       and not exists (select 1 from ${table} other where other.id = i.id and other.ctid <> s.ctid)`;
 }

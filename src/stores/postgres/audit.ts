@@ -86,7 +86,8 @@ export async function compareOrders(
       s.updated_at > v.updated_at as is_ahead
       from venue_orders v left join ${sql(orders)} s on s.id = v.id
     )
-    select case when is_missing then 'missing' else 'differing' end as kind, id::text, members
+    select case when is_missing then 'missing' else 'differing' end as kind, id::text,
+      case when is_missing then '{}' else members end as members
     from compared where is_missing or (cardinality(members) > 0 and is_ahead is not true)`;
   const [count] = await sql<[{ count: number }]>`
     select count(*)::int as count from venue_orders`;
@@ -119,8 +120,10 @@ export async function compareActivities(
         case when v.order_id is distinct from s.order_id then 'order_id' end,
         case when abs(extract(epoch from v.transaction_time - s.transaction_time)) > 0.002 then 'transaction_time' end
       ], null) as members
-      from venue_activities v join ${sql(activities)} s
-        on s.activity_type = v.activity_type and (s.id = v.id or s.id = v.id || '#' || v.activity_type)
+      from (
+        select *, id as name from venue_activities union all
+        select *, id || '#' || activity_type from venue_activities
+      ) v join ${sql(activities)} s on s.id = v.name and s.activity_type = v.activity_type
     ),
     unnamed as materialized (
       select v.id as venue_id, v.activity_type, min(s.id) as stored_id

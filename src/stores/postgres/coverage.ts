@@ -21,7 +21,10 @@ export interface StoredFact {
   readonly rows: number;
 }
 
-/** Records facts; one that continues a fact of the same session and state extends its row. */
+/**
+ * Records facts; one that continues a fact of the same session and state extends
+ * its row, and one that tells nothing beyond it (a batch written again) changes nothing.
+ */
 export async function recordCoverage(
   sql: Sql | Transaction,
   facts: readonly AccountFact[],
@@ -43,7 +46,8 @@ export async function recordCoverage(
     ),
     extended as (
       update feedkeeper.coverage c
-      set to_at = greatest(c.to_at, i."to"), rows = c.rows + i.rows, recorded_at = now()
+      set to_at = greatest(c.to_at, i."to"), recorded_at = now(),
+        rows = case when i."to" > c.to_at then c.rows + i.rows else greatest(c.rows, i.rows) end
       from incoming i
       where c.account = i.account and c.stream = i.stream and c.state = i.state and c.session = i.session
         and c.from_at <= i."from" and c.to_at >= i."from"
@@ -74,7 +78,10 @@ export function joinContinued(facts: readonly AccountFact[]): AccountFact[] {
       joined[index] = {
         ...other,
         to: fact.to > other.to ? fact.to : other.to,
-        rows: (other.rows ?? 0) + (fact.rows ?? 0),
+        rows:
+          fact.to > other.to
+            ? (other.rows ?? 0) + (fact.rows ?? 0)
+            : Math.max(other.rows ?? 0, fact.rows ?? 0),
       };
     } else joined.push(fact);
   }
@@ -125,9 +132,14 @@ export async function deliveryShares(
       to_char(a.transaction_time at time zone 'America/New_York', 'YYYY-MM-DD') as day,
       count(*)::int as fills,
       count(*) filter (
-        where not a.raw_json ? 'event' and not exists (
-          select 1 from ${sql(events)} e where e.execution_id = a.execution_id
-        )
+        where not coalesce(a.raw_json ? 'event', false)
+          and not exists (select 1 from ${sql(events)} e where e.execution_id = a.execution_id)
+          -- Where REST names executions otherwise than the stream.
+          and not exists (
+            select 1 from ${sql(events)} e
+            where e.order_id = a.order_id and e.event in ('fill', 'partial_fill')
+              and nullif(e.raw_json #>> '{order,filled_qty}', '')::numeric = a.cum_qty
+          )
       )::int as undelivered
     from ${sql(activities)} a
     where a.activity_type = 'FILL' and a.transaction_time >= ${range.from} and a.transaction_time < ${range.to}
@@ -139,23 +151,4 @@ export async function deliveryShares(
     undelivered,
     share: fills === 0 ? 0 : undelivered / fills,
   }));
-}
-
-/** Earliest and latest venue time in the raw tables; undefined when they are empty. */
-export async function storedSpan(
-  sql: Sql,
-  { activities, orders }: AccountTables,
-): Promise<{ from: Date; to: Date } | undefined> {
-  const [row] = await sql<[{ from_at: Date | null; to_at: Date | null }]>`
-    select least(
-        (select min(transaction_time) from ${sql(activities)}),
-        (select min(created_at) from ${sql(orders)})
-      ) as from_at,
-      greatest(
-        (select max(transaction_time) from ${sql(activities)}),
-        (select max(updated_at) from ${sql(orders)})
-      ) as to_at`;
-  return row.from_at === null || row.to_at === null
-    ? undefined
-    : { from: row.from_at, to: row.to_at };
 }

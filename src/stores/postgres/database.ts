@@ -21,10 +21,11 @@ export class Database {
 
   /** From now on the database is at `url`; statements under way on the old pool fail or end. */
   use(url: string): void {
-    if (url === this.#url) return;
+    if (url === this.#url && this.#sql !== undefined) return;
+    const sql = connect(url);
     void this.#sql?.end({ timeout: 1 });
     this.#url = url;
-    this.#sql = connect(url);
+    this.#sql = sql;
   }
 
   /** @throws DatabaseAwayError before the first {@link use} and after {@link close}. */
@@ -43,8 +44,8 @@ export class Database {
   /** Drops every connection, also those that hang in a statement nobody answers. */
   reset(): void {
     const url = this.#url;
-    if (url === undefined) return;
-    void this.#sql?.end({ timeout: 0 });
+    if (url === undefined || this.#sql === undefined) return;
+    void this.#sql.end({ timeout: 0 });
     this.#sql = connect(url);
   }
 
@@ -55,15 +56,26 @@ export class Database {
   }
 }
 
+/** Codes of the driver, of the network and of TLS, and SQLSTATEs, by their beginnings. */
+const AWAY = new RegExp(
+  `^(${[
+    "CONNECT|ECONN|EPIPE|ENOTFOUND|ENOENT|EACCES|EAI_|EHOST|ENETUNREACH|ETIMEDOUT",
+    // A certificate that ran out is renewed, a password is changed in two places one after the other.
+    "CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|SASL_|28",
+    "08|40|53|57|58",
+    // The server that was written to has become the standby.
+    "25006$",
+    // Database, schema or table that are yet to be made.
+    "3D000$|3F000$|42P01$",
+  ].join("|")})`,
+);
+
 /**
- * Whether a failed statement is the database being away, busy or not yet set up,
- * which passes, rather than a fault of ours: connection errors of the driver,
- * SQLSTATE classes 08, 40, 53, 57, 58, and tables that the sink has yet to make.
+ * Whether a failed statement is the database being away, busy, out of reach or
+ * not yet set up, which passes, rather than a fault of ours.
  */
 export function isAway(error: unknown): boolean {
   if (error instanceof DatabaseAwayError) return true;
   if (!(error instanceof Error) || !("code" in error)) return false;
-  return /^(CONNECT|ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ETIMEDOUT|08|40|53|57|58|42P01$|3F000$)/.test(
-    String(error.code),
-  );
+  return AWAY.test(String(error.code));
 }

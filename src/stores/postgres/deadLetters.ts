@@ -7,7 +7,7 @@ export interface DeadLetter {
   readonly reason: string;
 }
 
-/** One row for each text set aside; the same text of the same account twice is one row. */
+/** One row for each text set aside; the same text of the same account twice is one row, open again if it was written meanwhile. */
 export async function insertDeadLetters(
   sql: Sql | Transaction,
   letters: readonly DeadLetter[],
@@ -26,9 +26,14 @@ export async function insertDeadLetters(
       received_at: new Date(record.receivedAtMs).toISOString(),
     };
   });
+  const distinct = new Map(
+    rows.map((row) => [`${row.account} ${row.kind} ${row.digest}`, row]),
+  );
   await sql`
-    insert into feedkeeper.dead_letters ${sql(rows)}
-    on conflict (account, kind, digest) do nothing`;
+    insert into feedkeeper.dead_letters ${sql([...distinct.values()])}
+    on conflict (account, kind, digest) do update
+    set redriven_at = null, reason = excluded.reason
+    where dead_letters.redriven_at is not null`;
 }
 
 export interface OpenLetter {
@@ -36,10 +41,11 @@ export interface OpenLetter {
   readonly record: AccountRecord;
 }
 
-/** Letters of an account that were refused as rows and may be tried again, oldest first. */
+/** Letters of an account, behind the letter `after`, that were refused as rows and may be tried again, oldest first. */
 export async function openLetters(
   sql: Sql,
   account: string,
+  after: number,
   limit: number,
 ): Promise<OpenLetter[]> {
   const rows = await sql<
@@ -52,7 +58,7 @@ export async function openLetters(
     }[]
   >`
     select id, kind, raw, encoding, received_at from feedkeeper.dead_letters
-    where account = ${account} and redriven_at is null and kind in ('trade_update', 'order', 'activity')
+    where account = ${account} and id > ${after} and redriven_at is null and kind in ('trade_update', 'order', 'activity')
     order by id limit ${limit}`;
   return rows.map((row) => ({
     id: Number(row.id),
@@ -73,12 +79,4 @@ export async function markRedriven(
   ids: readonly number[],
 ): Promise<void> {
   await sql`update feedkeeper.dead_letters set redriven_at = now() where id = any(${[...ids]})`;
-}
-
-/** Letters not redriven, by account. */
-export async function countOpenLetters(sql: Sql): Promise<Map<string, number>> {
-  const rows = await sql<{ account: string; letters: number }[]>`
-    select account, count(*)::int as letters from feedkeeper.dead_letters
-    where redriven_at is null group by account`;
-  return new Map(rows.map(({ account, letters }) => [account, letters]));
 }

@@ -37,10 +37,3 @@ export async function releaseLeases(
     update feedkeeper.leases set expires_at = now() - interval '1 ms'
     where owner = ${owner} and name = any(${[...names]})`;
 }
-
-/** Who holds what, lapsed leases left out. */
-export async function leaseHolders(sql: Sql): Promise<Map<string, string>> {
-  const rows = await sql<{ name: string; owner: string }[]>`
-    select name, owner from feedkeeper.leases where expires_at >= now()`;
-  return new Map(rows.map(({ name, owner }) => [name, owner]));
-}

@@ -49,9 +49,9 @@ export async function migrateAccount(
 ): Promise<void> {
   const tables = accountTables(schema, account.slug);
   await sql.begin(async (transaction) => {
-    await transaction`select pg_advisory_xact_lock(${LOCK})`;
     // Tables of an older service may be large; the usual limit is for the running sink.
     await transaction`set local statement_timeout = 0`;
+    await transaction`select pg_advisory_xact_lock(${LOCK})`;
     await transaction`create schema if not exists ${transaction(schema)}`;
     await transaction`
       insert into feedkeeper.accounts (slug, name) values (${account.slug}, ${account.name})

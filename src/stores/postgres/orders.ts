@@ -95,7 +95,10 @@ async function upsert(
         replaced_at = coalesce(excluded.replaced_at, stored.replaced_at),
         expires_at = coalesce(excluded.expires_at, stored.expires_at),
         legs = coalesce(excluded.legs, stored.legs),
-        raw_json = excluded.raw_json,
+        raw_json = case
+          when excluded.legs is null and stored.legs is not null
+            and rtrim(excluded.raw_json ->> 'updated_at', 'Z') = rtrim(stored.raw_json ->> 'updated_at', 'Z')
+          then stored.raw_json else excluded.raw_json end,
         ingested_at = excluded.ingested_at
       where stored.updated_at is null
         or excluded.updated_at > stored.updated_at
@@ -137,19 +140,22 @@ function mergeStates(known: OrderRow, arrived: OrderRow): OrderRow {
     arrived.version >= known.version ? [known, arrived] : [arrived, known];
   const falls = compare(newer.filled_qty, older.filled_qty) < 0;
   return {
-    ...newer,
-    parent_id: newer.parent_id ?? older.parent_id,
-    legs: newer.legs ?? older.legs,
-    client_order_id: newer.client_order_id ?? older.client_order_id,
-    replaced_by: newer.replaced_by ?? older.replaced_by,
-    replaces: newer.replaces ?? older.replaces,
+    ...older,
+    ...toldBy(newer),
     filled_qty: falls && !newer.mayLower ? older.filled_qty : newer.filled_qty,
     // A bust lowers the stored quantity even when a later state of the batch is what is written.
     mayLower: newer.mayLower || older.mayLower,
   };
 }
 
-/** Ids of stored orders, parents only, that were last seen open and are not newer than `before`. */
+/** The members that a state knows of. */
+function toldBy(row: OrderRow): Partial<OrderRow> {
+  return Object.fromEntries(
+    Object.entries(row).filter(([, value]) => value !== null && value !== ""),
+  );
+}
+
+/** Ids of stored orders that were last seen open; of their parents, for legs. */
 export async function openOrderIds(
   sql: Sql,
   { orders }: AccountTables,

@@ -11,7 +11,12 @@ import { accountTables } from "./accountTables.ts";
 import { insertActivities } from "./activities.ts";
 import { failureOf, type Sql } from "./connect.ts";
 import { recordCoverage } from "./coverage.ts";
-import { type DeadLetter, insertDeadLetters } from "./deadLetters.ts";
+import {
+  type DeadLetter,
+  insertDeadLetters,
+  markRedriven,
+  openLetters,
+} from "./deadLetters.ts";
 import { insertOrderEvents } from "./events.ts";
 import { upsertOrders } from "./orders.ts";
 
@@ -69,6 +74,42 @@ export async function writeAccountRecords(
   return writeHalving(sql, schema, account, readable, letters);
 }
 
+/** Letters tried again in one go. */
+const LETTERS_MAX = 500;
+
+/**
+ * Writes what was set aside once more, for whatever refused it may be mended by
+ * now; returns how many letters became rows. The others stay.
+ */
+export async function redriveLetters(
+  sql: Sql,
+  schema: string,
+  account: string,
+  readRows: ReadRows,
+): Promise<number> {
+  let redriven = 0;
+  for (let after = 0; ;) {
+    const letters = await openLetters(sql, account, after, LETTERS_MAX);
+    const { deadLetters } = await writeAccountRecords(
+      sql,
+      schema,
+      account,
+      letters.map(({ record }) => record),
+      readRows,
+    );
+    const refused = new Set(deadLetters.map(({ record }) => record));
+    const written = letters.filter(({ record }) => !refused.has(record));
+    await markRedriven(
+      sql,
+      written.map(({ id }) => id),
+    );
+    redriven += written.length;
+    const last = letters.at(-1);
+    if (last === undefined || letters.length < LETTERS_MAX) return redriven;
+    after = last.id;
+  }
+}
+
 async function writeHalving(
   sql: Sql,
   schema: string,
@@ -121,8 +162,12 @@ async function writeTransaction(
   );
   return sql.begin(async (transaction) => {
     // One writer an account at a time: a hand-run backfill and the service may both be at it,
-    // and whether a fill is known already is asked before it is inserted.
-    await transaction`select pg_advisory_xact_lock(hashtextextended(${`${schema}.${account}`}, 0))`;
+    // and whether a fill is known already is asked before it is inserted. Rows are looked up by
+    // index whatever the planner thinks: a plan made for an empty table is kept while it grows.
+    await transaction`
+      select pg_advisory_xact_lock(hashtextextended(${`${schema}.${account}`}, 0)),
+        set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true)`;
     const orders = await upsertOrders(
       transaction,
       tables,

@@ -129,12 +129,10 @@ function readBody<T>(path: string, read: () => T): T {
 }
 
 function queryText(query: Query): string {
-  const parameters = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)]],
-  );
-  return parameters.length === 0
-    ? ""
-    : `?${new URLSearchParams(parameters).toString()}`;
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) parameters.set(name, String(value));
+  return parameters.size === 0 ? "" : `?${parameters.toString()}`;
 }
 
 function rateLimitOf(headers: Headers): {

@@ -1,0 +1,195 @@
+/** The REST face: who asks, whether he may, what is broken today, and the route. */
+import { sleep } from "../../clock.ts";
+import { json, Refusal, refusalAnswer } from "./answer.ts";
+import type { Exchange } from "./exchange.ts";
+import type { FaultBoard } from "./faults.ts";
+import type { Limiter } from "./limiter.ts";
+import {
+  getAccount,
+  getAsset,
+  getCalendar,
+  getClock,
+  getPosition,
+  listAssets,
+  listPositions,
+} from "./restAccount.ts";
+import { listActivities } from "./restActivities.ts";
+import {
+  cancelOrder,
+  cancelOrders,
+  getOrder,
+  getOrderByClientId,
+  listOrders,
+  placeOrder,
+  replaceOrder,
+} from "./restOrders.ts";
+
+export interface Credentials {
+  readonly name: string;
+  readonly keyId: string;
+  readonly secretKey: string;
+}
+
+export interface RestFace {
+  readonly exchange: Exchange;
+  readonly faults: FaultBoard;
+  readonly limiter: Limiter;
+  readonly credentials: readonly Credentials[];
+}
+
+/** Answers one request to `/v2/…`. */
+export async function answerRest(
+  face: RestFace,
+  request: Request,
+): Promise<Response> {
+  const url = new URL(request.url);
+  const account = accountOf(face.credentials, request.headers);
+  if (account === undefined)
+    return json({ code: 40110000, message: "request is not authorized" }, 401);
+  const { faults } = face;
+  if (faults.strikes("auth-refused", account))
+    return json({ message: "forbidden." }, 403);
+  const latency = faults.strikes("rest-latency", account);
+  if (latency !== undefined) await sleep(latency.byMs);
+
+  const { allowed, headers, resetMs } = face.limiter.count(account);
+  if (!allowed) {
+    const seconds = Math.ceil((resetMs - face.exchange.now()) / 1000);
+    return withHeaders(tooMany(), {
+      ...headers,
+      "Retry-After": String(seconds),
+    });
+  }
+  const throttle = faults.strikes("rest-429", account);
+  if (throttle !== undefined)
+    return withHeaders(tooMany(), {
+      ...headers,
+      ...(throttle.retryAfterS === undefined
+        ? {}
+        : { "Retry-After": String(throttle.retryAfterS) }),
+    });
+  if (faults.strikes("rest-500", account)) return gatewayPage();
+
+  const answer = withHeaders(
+    await routed(face, account, request, url),
+    headers,
+  );
+  return faults.strikes("rest-cut", account) ? await cutShort(answer) : answer;
+}
+
+async function routed(
+  { exchange, faults }: RestFace,
+  account: string,
+  request: Request,
+  { pathname, searchParams: query }: URL,
+): Promise<Response> {
+  const route = `${request.method} ${pathname.replace(/\/+$/, "")}`;
+  const [, name = ""] =
+    /^\w+ \/v2\/(?:orders|positions|assets|account\/activities)\/([^/].*)$/.exec(
+      route,
+    ) ?? [];
+  const id = decodeURIComponent(name);
+  try {
+    switch (name === "" ? route : route.slice(0, -name.length)) {
+      case "GET /v2/orders":
+        return listOrders(exchange, account, query);
+      case "GET /v2/orders:by_client_order_id":
+        return getOrderByClientId(exchange, account, query);
+      case "POST /v2/orders":
+        return placeOrder(exchange, account, await bodyOf(request));
+      case "DELETE /v2/orders":
+        return cancelOrders(exchange, account);
+      case "GET /v2/orders/":
+        return getOrder(exchange, account, id, query);
+      case "PATCH /v2/orders/":
+        return replaceOrder(exchange, account, id, await bodyOf(request));
+      case "DELETE /v2/orders/":
+        return cancelOrder(exchange, account, id);
+      case "GET /v2/account/activities":
+      case "GET /v2/account/activities/":
+        return listActivities(exchange, account, query, {
+          type: id === "" ? undefined : id,
+          losesSeams: faults.strikes("seam-loss", account) !== undefined,
+        });
+      case "GET /v2/account":
+        return getAccount(exchange, account);
+      case "GET /v2/positions":
+        return listPositions(exchange, account);
+      case "GET /v2/positions/":
+        return getPosition(exchange, account, id);
+      case "GET /v2/clock":
+        return getClock(exchange);
+      case "GET /v2/calendar":
+        return getCalendar(query);
+      case "GET /v2/assets":
+        return listAssets(query);
+      case "GET /v2/assets/":
+        return getAsset(id);
+      default:
+        throw new Refusal(404, 40410000, "endpoint not found");
+    }
+  } catch (error) {
+    if (error instanceof Refusal) return refusalAnswer(error);
+    throw error;
+  }
+}
+
+/** By key and secret in headers, or `Authorization: Basic`. */
+export function accountOf(
+  credentials: readonly Credentials[],
+  headers: Headers,
+): string | undefined {
+  const keyId = headers.get("APCA-API-KEY-ID");
+  const secretKey = headers.get("APCA-API-SECRET-KEY");
+  const basic = /^Basic (.+)$/.exec(headers.get("Authorization") ?? "")?.[1];
+  const pair =
+    basic === undefined
+      ? `${keyId}:${secretKey}`
+      : Buffer.from(basic, "base64").toString();
+  return credentials.find(
+    (known) => `${known.keyId}:${known.secretKey}` === pair,
+  )?.name;
+}
+
+async function bodyOf(request: Request): Promise<unknown> {
+  try {
+    return await request.json();
+  } catch {
+    throw new Refusal(400, 40010000, "request body format is invalid");
+  }
+}
+
+function tooMany(): Response {
+  return json({ code: 42910000, message: "rate limit exceeded" }, 429);
+}
+
+function gatewayPage(): Response {
+  return new Response(
+    "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
+    { status: 502, headers: { "Content-Type": "text/html" } },
+  );
+}
+
+function withHeaders(
+  response: Response,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  for (const [name, value] of Object.entries(headers))
+    response.headers.set(name, value);
+  return response;
+}
+
+/** Half of the body, then an end that is none. */
+async function cutShort(response: Response): Promise<Response> {
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(bytes.subarray(0, Math.floor(bytes.length / 2)));
+      setTimeout(() => controller.error(new Error("cut")), 20);
+    },
+  });
+  return new Response(body, {
+    status: response.status,
+    headers: { "Content-Type": "application/json; charset=UTF-8" },
+  });
+}

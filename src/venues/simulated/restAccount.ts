@@ -1,0 +1,213 @@
+/** The account, its positions, the clock, the calendar and the assets. */
+import { DAY } from "../../clock.ts";
+import { newYorkDay } from "../../../schema/instant.ts";
+import { isOpen, nextOpen, sessionOn, sessionsBetween } from "../calendar.ts";
+import { json, Refusal } from "./answer.ts";
+import type { Position } from "./books.ts";
+import type { Exchange } from "./exchange.ts";
+import { assetId, decimalText, isCrypto, qtyText } from "./order.ts";
+import { COINS, priceOf, STOCKS } from "./prices.ts";
+
+export function getAccount(exchange: Exchange, account: string): Response {
+  const { cashCents, number, createdAt } = exchange.books.account(account);
+  const heldCents = exchange.books
+    .positions(account)
+    .reduce((sum, held) => sum + valueCents(exchange, held), 0);
+  const cash = decimalText(cashCents, 2);
+  const equity = decimalText(cashCents + heldCents, 2);
+  return json({
+    id: assetId(account),
+    account_number: number,
+    status: "ACTIVE",
+    crypto_status: "ACTIVE",
+    currency: "USD",
+    cash,
+    equity,
+    last_equity: equity,
+    portfolio_value: equity,
+    buying_power: cash,
+    regt_buying_power: cash,
+    non_marginable_buying_power: cash,
+    long_market_value: decimalText(Math.max(heldCents, 0), 2),
+    short_market_value: "0",
+    position_market_value: decimalText(heldCents, 2),
+    initial_margin: "0",
+    maintenance_margin: "0",
+    last_maintenance_margin: "0",
+    multiplier: "1",
+    sma: "0",
+    accrued_fees: "0",
+    balance_asof: newYorkDay(exchange.now() - DAY),
+    created_at: createdAt,
+    shorting_enabled: true,
+    trading_blocked: false,
+    transfers_blocked: false,
+    account_blocked: false,
+    trade_suspended_by_user: false,
+    admin_configurations: {},
+    user_configurations: null,
+  });
+}
+
+export function listPositions(exchange: Exchange, account: string): Response {
+  return json(
+    exchange.books
+      .positions(account)
+      .map((held) => positionShown(exchange, held)),
+  );
+}
+
+export function getPosition(
+  exchange: Exchange,
+  account: string,
+  name: string,
+): Response {
+  const held = exchange.books
+    .positions(account)
+    .find(({ symbol }) => [symbol, assetId(symbol)].includes(name));
+  if (held === undefined)
+    throw new Refusal(404, 40410000, "position does not exist");
+  return json(positionShown(exchange, held));
+}
+
+/** New York's clock, offsets written out. */
+export function getClock(exchange: Exchange): Response {
+  const nowMs = exchange.now();
+  const openNow = isOpen(nowMs);
+  const openMs = nextOpen(nowMs);
+  const closing = sessionOn(newYorkDay(openNow ? nowMs : openMs));
+  return json({
+    timestamp: newYorkText(nowMs),
+    is_open: openNow,
+    next_open: newYorkText(openMs),
+    next_close: newYorkText(closing?.closeMs ?? openMs),
+  });
+}
+
+export function getCalendar(query: URLSearchParams): Response {
+  const from = query.get("start") ?? "1970-01-01";
+  const to = query.get("end") ?? "2029-12-31";
+  return json(
+    sessionsBetween(from, to).map((session) => ({
+      date: session.day,
+      open: newYorkText(session.openMs).slice(11, 16),
+      close: newYorkText(session.closeMs).slice(11, 16),
+      session_open: newYorkText(session.preOpenMs)
+        .slice(11, 16)
+        .replace(":", ""),
+      session_close: newYorkText(session.postCloseMs)
+        .slice(11, 16)
+        .replace(":", ""),
+      settlement_date: newYorkDay(nextOpen(session.closeMs)),
+    })),
+  );
+}
+
+export function listAssets(query: URLSearchParams): Response {
+  const wanted = query.get("asset_class");
+  return json(
+    [...STOCKS, ...COINS]
+      .map(assetShown)
+      .filter((asset) => wanted === null || asset.class === wanted),
+  );
+}
+
+export function getAsset(name: string): Response {
+  const symbol = [...STOCKS, ...COINS].find((known) =>
+    [known, known.replace("/", ""), assetId(known)].includes(name),
+  );
+  if (symbol === undefined)
+    throw new Refusal(404, 40410000, `asset not found for ${name}`);
+  return json(assetShown(symbol));
+}
+
+function assetShown(symbol: string) {
+  const crypto = isCrypto(symbol);
+  return {
+    id: assetId(symbol),
+    class: crypto ? "crypto" : "us_equity",
+    exchange: crypto ? "CRYPTO" : "NASDAQ",
+    symbol,
+    name: `${symbol} (simulated)`,
+    status: "active",
+    tradable: true,
+    marginable: !crypto,
+    shortable: !crypto,
+    easy_to_borrow: !crypto,
+    fractionable: true,
+    maintenance_margin_requirement: crypto ? 100 : 30,
+    margin_requirement_long: crypto ? "100" : "30",
+    margin_requirement_short: crypto ? "100" : "30",
+    attributes: [],
+    ...(crypto
+      ? {
+          min_order_size: "0.0001",
+          min_trade_increment: "0.0001",
+          price_increment: "0.01",
+        }
+      : {}),
+  };
+}
+
+function positionShown(exchange: Exchange, held: Position) {
+  const price = priceOf(held.symbol, exchange.now());
+  const value = valueCents(exchange, held);
+  const gain = value - held.costCents;
+  const share = held.costCents === 0 ? 0 : gain / Math.abs(held.costCents);
+  return {
+    asset_id: assetId(held.symbol),
+    symbol: held.symbol.replace("/", ""),
+    exchange: isCrypto(held.symbol) ? "CRYPTO" : "NASDAQ",
+    asset_class: isCrypto(held.symbol) ? "crypto" : "us_equity",
+    asset_marginable: !isCrypto(held.symbol),
+    qty: qtyText(held.qty),
+    qty_available: qtyText(held.qty),
+    side: held.qty < 0 ? "short" : "long",
+    avg_entry_price: String(
+      Number((held.costCents / 100 / (held.qty / 1e9)).toFixed(6)),
+    ),
+    cost_basis: decimalText(held.costCents, 2),
+    market_value: decimalText(value, 2),
+    current_price: String(Number(price.toFixed(6))),
+    lastday_price: String(
+      Number(priceOf(held.symbol, exchange.now() - DAY).toFixed(6)),
+    ),
+    change_today: String(
+      Number(
+        (price / priceOf(held.symbol, exchange.now() - DAY) - 1).toFixed(6),
+      ),
+    ),
+    unrealized_pl: decimalText(gain, 2),
+    unrealized_plpc: share.toFixed(6),
+    unrealized_intraday_pl: "0",
+    unrealized_intraday_plpc: "0",
+  };
+}
+
+function valueCents(exchange: Exchange, { symbol, qty }: Position): number {
+  return Math.round((qty / 1e9) * priceOf(symbol, exchange.now()) * 100);
+}
+
+/** `2024-07-18T04:10:33.389-04:00`. */
+function newYorkText(ms: number): string {
+  const parts = Object.fromEntries(
+    NEW_YORK.formatToParts(ms).map(({ type, value }) => [type, value]),
+  );
+  const { year, month, day, hour, minute, second, timeZoneName } = parts;
+  const fraction =
+    ms % 1000 === 0 ? "" : `.${String(ms % 1000).padStart(3, "0")}`;
+  const offset = timeZoneName?.replace("GMT", "") ?? "Z";
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}${fraction}${offset}`;
+}
+
+const NEW_YORK = new Intl.DateTimeFormat("en-US", {
+  timeZone: "America/New_York",
+  hourCycle: "h23",
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZoneName: "longOffset",
+});
