@@ -5,21 +5,22 @@
  *     ├─ http                        first up, last down
  *     ├─ embedded (one_for_one)      default set-up only: postgres · venue
  *     └─ pipeline (rest_for_one)     stop order: sources, then sinks flush
- *        ├─ sinks    (one_for_one)   postgres
- *        ├─ control  (one_for_one)   ownership · deadline
- *        └─ accounts (one_for_one)   account/<slug>: stream · backfill · healer
+ *        ├─ sinks    (one_for_one)   postgres · bars · redis · quotes-postgres · quotes-firestore
+ *        ├─ control  (one_for_one)   ownership · subscriptions · heartbeat · deadline
+ *        ├─ accounts (one_for_one)   account/<slug>: stream · backfill · healer
+ *        └─ feeds    (one_for_one)   feed/stock · feed/crypto: stream · healer
  */
 import { createActor } from "xstate";
-import type { Account } from "../schema/account.ts";
 import { backoffMs } from "../src/backoff.ts";
 import { MINUTE, SECOND } from "../src/clock.ts";
 import type { Tree, TreeInput } from "../src/commands/serve.ts";
-import type { Topology } from "../src/topology.ts";
 import { accountChild } from "./accounts/account.ts";
 import { deadline } from "./control/deadline.ts";
 import { embeddedPostgres, simulatedVenue } from "./control/embedded.ts";
 import { http } from "./control/http.ts";
 import { ownership } from "./control/ownership.ts";
+import { feedChild } from "./feeds/feedChild.ts";
+import { marketControl, marketSinks } from "./market.ts";
 import { accountWriter } from "./sinks/account.ts";
 import { sink } from "./sinks/sink.ts";
 import { watchLifecycle } from "./supervision/lifecycle.ts";
@@ -39,10 +40,20 @@ export function startTree(input: TreeInput): Tree {
   const root = createActor(supervisor, {
     input: rootPlan(input, {
       stop: () => root.send({ type: "shutdown" }),
-      assign: (accounts) =>
-        assignAccounts(accounts, input.topology, (path) =>
-          findActor(root, path),
-        ),
+      assign: (isHeld) => {
+        const { roster, market, runOf } = input.topology;
+        const accounts = roster.accounts.filter(({ slug }) =>
+          isHeld(`account/${slug}`),
+        );
+        assign(
+          findActor(root, "pipeline/accounts"),
+          accounts.map((account) => accountChild(runOf(account))),
+        );
+        const feeds = (market?.feeds ?? []).filter(({ venue }) =>
+          isHeld(`feed/${venue.id}`),
+        );
+        assign(findActor(root, "pipeline/feeds"), feeds.map(feedChild));
+      },
     }),
     inspect: watchLifecycle(input.log),
   });
@@ -65,14 +76,15 @@ export function startTree(input: TreeInput): Tree {
 
 interface Reach {
   readonly stop: () => void;
-  readonly assign: (accounts: readonly Account[]) => void;
+  /** Makes exactly what is held run. */
+  readonly assign: (isHeld: (name: string) => boolean) => void;
 }
 
 function rootPlan(
   { topology, log, http: server, embedded }: TreeInput,
   reach: Reach,
 ): Plan {
-  const { config, database, outbox } = topology;
+  const { config, database, market, outbox } = topology;
   const isEmbedded = embedded.postgres || embedded.venue !== undefined;
 
   const sinks = group("sinks", "one_for_one", 4 * SECOND, [
@@ -83,6 +95,7 @@ function rootPlan(
       restart: "permanent",
       graceMs: 4 * SECOND,
     },
+    ...marketSinks(topology, log),
   ]);
   const control = group("control", "one_for_one", SECOND, [
     {
@@ -92,6 +105,7 @@ function rootPlan(
       restart: "permanent",
       graceMs: SECOND,
     },
+    ...marketControl(topology, log),
     ...when(config.stopAfterMs, (afterMs): Child => ({
       id: "deadline",
       logic: deadline,
@@ -108,6 +122,7 @@ function rootPlan(
     [],
     topology.roster.accounts.length,
   );
+  const feeds = group("feeds", "one_for_one", 2.5 * SECOND, [], 2);
 
   return planOf("one_for_one", [
     ...when(server, (given): Child => ({
@@ -140,7 +155,12 @@ function rootPlan(
         })),
       ]),
     ),
-    group("pipeline", "rest_for_one", 8 * SECOND, [sinks, control, accounts]),
+    group("pipeline", "rest_for_one", 8 * SECOND, [
+      sinks,
+      control,
+      accounts,
+      ...(market === undefined ? [] : [feeds]),
+    ]),
   ]);
 }
 
@@ -175,24 +195,19 @@ function planOf(
   };
 }
 
-/** Adds what should run and does not, removes what runs and should not; a changed account is both, one after the other. */
-function assignAccounts(
-  wanted: readonly Account[],
-  topology: Topology,
-  find: (path: string) => ReturnType<typeof findActor>,
+/** Adds what should run and does not, removes what runs and should not; a changed child is both, one after the other. */
+function assign(
+  group: ReturnType<typeof findActor>,
+  children: readonly Child[],
 ): void {
-  const accounts = find("pipeline/accounts");
-  const book = accounts === undefined ? undefined : bookOf(accounts);
-  if (accounts === undefined || book === undefined) return;
-  const children = wanted.map((account) =>
-    accountChild(topology.runOf(account)),
-  );
+  const book = group === undefined ? undefined : bookOf(group);
+  if (group === undefined || book === undefined) return;
   for (const { child } of book.members)
     if (!children.includes(child))
-      accounts.send({ type: "child.removed", id: child.id });
+      group.send({ type: "child.removed", id: child.id });
   for (const child of children)
     if (!book.members.some((member) => member.child.id === child.id))
-      accounts.send({ type: "child.added", child });
+      group.send({ type: "child.added", child });
 }
 
 /** What a value, when there is one, adds to a list. */

@@ -21,39 +21,44 @@ function parse(text: string): { seconds: number; nanos: number } | undefined {
     fraction = "",
     ,
     sign,
-    zoneHour,
-    zoneMinute,
+    zoneHour = "0",
+    zoneMinute = "0",
   ] = match;
-  const ms = Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, +second!);
-  // Date.UTC rolls 31 June over into July; a venue that says so is wrong, not early.
+  const date = new Date(0);
+  // Date.UTC would take the years before 100 for those of the last century.
+  date.setUTCFullYear(+year!, +month! - 1, +day!);
+  // It rolls 31 June over into July; a venue that says so is wrong, not early.
   if (
-    new Date(ms).getUTCDate() !== +day! ||
+    date.getUTCMonth() !== +month! - 1 ||
+    date.getUTCDate() !== +day! ||
     +hour! > 23 ||
     +minute! > 59 ||
-    +second! > 59
+    +second! > 59 ||
+    +zoneHour > 23 ||
+    +zoneMinute > 59
   ) {
     return undefined;
   }
-  const offsetMinutes =
-    sign === undefined
-      ? 0
-      : (sign === "-" ? -1 : 1) * (+zoneHour! * 60 + +zoneMinute!);
+  const clock = +hour! * 3600 + +minute! * 60 + +second!;
+  const zone = (sign === "-" ? -60 : 60) * (+zoneHour * 60 + +zoneMinute);
   return {
-    seconds: ms / 1000 - offsetMinutes * 60,
+    seconds: date.getTime() / 1000 + clock - zone,
     nanos: +fraction.padEnd(9, "0").slice(0, 9),
   };
 }
 
 /**
- * Microseconds since the Unix epoch, rounded to the nearest (half up).
+ * Microseconds since the Unix epoch, rounded to the nearest (half up); whole
+ * seconds only outside the years 1685 to 2254, where a number does not hold more.
  * Undefined when the text is no RFC 3339 time with a zone, or names a day or
  * hour that does not exist.
  */
 export function microsOf(text: string): number | undefined {
   const instant = parse(text);
-  return (
-    instant && instant.seconds * 1e6 + Math.floor((instant.nanos + 500) / 1000)
-  );
+  if (instant === undefined) return undefined;
+  const wholeMicros = instant.seconds * 1e6;
+  const micros = wholeMicros + Math.floor((instant.nanos + 500) / 1000);
+  return Number.isSafeInteger(micros) ? micros : wholeMicros;
 }
 
 /** `2026-09-18T13:24:50.019303Z`: always six decimals, UTC. */
@@ -61,6 +66,24 @@ export function isoOfMicros(micros: number): string {
   const ms = Math.floor(micros / 1000);
   const rest = micros - ms * 1000;
   return `${new Date(ms).toISOString().slice(0, -1)}${String(rest).padStart(3, "0")}Z`;
+}
+
+const STORED_KEPT_MAX = 4096;
+const stored = new Map<string, string>();
+
+/**
+ * An instant as it is stored: {@link isoOfMicros} of {@link microsOf}. Remembered
+ * for a while, since each event of an order repeats the order's times.
+ */
+export function storedTime(text: string): string | undefined {
+  const known = stored.get(text);
+  if (known !== undefined) return known;
+  const micros = microsOf(text);
+  if (micros === undefined) return undefined;
+  const time = isoOfMicros(micros);
+  if (stored.size >= STORED_KEPT_MAX) stored.clear();
+  stored.set(text, time);
+  return time;
 }
 
 /**

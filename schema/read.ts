@@ -31,26 +31,29 @@ export function elementTexts(text: string): string[] {
 
 /**
  * The text of one member of a JSON object, exactly as it stands; undefined when
- * the object has no such member (nested objects are not searched).
+ * the object has no such member (nested objects are not searched). Of a name that
+ * stands twice the last counts, as it does for `JSON.parse`.
  * @throws MalformedError when the text is no complete object.
  */
 export function memberText(text: string, name: string): string | undefined {
   let at = skipSpace(text, 0);
   if (text[at] !== "{") throw new MalformedError("not a JSON object");
   at = skipSpace(text, at + 1);
-  while (text[at] !== "}") {
+  if (text[at] === "}") return undefined;
+  let found: string | undefined;
+  for (;;) {
     const nameEnd = endOfString(text, at);
-    const found = text.slice(at + 1, nameEnd - 1) === name;
+    const isWanted = readString(text.slice(at, nameEnd)) === name;
     at = skipSpace(text, nameEnd);
     if (text[at] !== ":") throw new MalformedError("object is cut short");
     at = skipSpace(text, at + 1);
     const end = endOfValue(text, at);
-    if (found) return text.slice(at, end);
+    if (isWanted) found = text.slice(at, end);
     at = skipSpace(text, end);
-    if (text[at] === ",") at = skipSpace(text, at + 1);
-    else if (text[at] !== "}") throw new MalformedError("object is cut short");
+    if (text[at] === "}") return found;
+    if (text[at] !== ",") throw new MalformedError("object is cut short");
+    at = skipSpace(text, at + 1);
   }
-  return undefined;
 }
 
 /**
@@ -58,12 +61,7 @@ export function memberText(text: string, name: string): string | undefined {
  * @throws MalformedError when the text is anything else.
  */
 export function parseObject(text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new MalformedError("not JSON", { cause: error });
-  }
+  const value = parse(text);
   if (!isObject(value)) throw new MalformedError("not a JSON object");
   return value;
 }
@@ -107,6 +105,19 @@ export function readUuid(value: unknown, name: string): string | undefined {
   if (text === undefined) return undefined;
   if (!isUuid(text)) throw new MalformedError(`${name} is no UUID: ${text}`);
   return text.toLowerCase();
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new MalformedError("not JSON", { cause: error });
+  }
+}
+
+/** What a quoted text says: most have nothing escaped. */
+function readString(quoted: string): unknown {
+  return quoted.includes("\\") ? parse(quoted) : quoted.slice(1, -1);
 }
 
 function skipSpace(text: string, from: number): number {

@@ -11,6 +11,7 @@ import {
   type Environment,
   type Sources,
 } from "./config/environment.ts";
+import { type MarketConfig, marketConfigOf } from "./config/market.ts";
 import { MASK, maskUrl } from "./config/mask.ts";
 import { crossProblems } from "./config/rules.ts";
 import type { Role, Settings } from "./config/variables.ts";
@@ -36,6 +37,7 @@ export interface Config {
     readonly intervalMs: number;
     readonly lookbackMs: number;
   };
+  readonly market: MarketConfig;
   readonly backfillDays: number;
   readonly leaseMs: number;
   readonly reconnect: { readonly baseMs: number; readonly maxMs: number };
@@ -103,6 +105,7 @@ export function readConfig(
       intervalMs: settings.HEALING_INTERVAL_SEC,
       lookbackMs: settings.HEALING_LOOKBACK_SEC,
     },
+    market: marketConfigOf(settings),
     backfillDays: settings.BACKFILL_DAYS,
     leaseMs: settings.LEASE_SECONDS,
     reconnect: {
@@ -170,11 +173,28 @@ export function effectiveConfig(config: Config): Record<string, unknown> {
           ? "embedded"
           : maskUrl(config.postgres.url),
     },
+    market: maskedMarket(config.market),
     http: {
       ...config.http,
       ...(config.http.apiToken === undefined ? {} : { apiToken: MASK }),
     },
     roles: [...config.roles],
+  };
+}
+
+function maskedMarket(market: MarketConfig): Record<string, unknown> {
+  const { access, redis, postgres } = market;
+  return {
+    ...market,
+    ...(access === undefined
+      ? {}
+      : { access: { ...access, keyId: MASK, secretKey: MASK } }),
+    ...(redis === undefined
+      ? {}
+      : { redis: { ...redis, url: maskUrl(redis.url) } }),
+    ...(postgres === undefined
+      ? {}
+      : { postgres: { url: maskUrl(postgres.url) } }),
   };
 }
 

@@ -57,5 +57,6 @@ export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause =
     error.cause === undefined ? "" : `: ${describeError(error.cause)}`;
-  return `${error.message || error.name}${cause}`;
+  const message = error.message.replace(/\s*\n\s*/g, " ").trim();
+  return `${message || error.name}${cause}`;
 }

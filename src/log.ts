@@ -10,7 +10,9 @@ export type Logger = pino.Logger;
 export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 export type LogFormat = "json" | "pretty";
 
-/** Members whose values never reach a log line, at the top and one level down. */
+const CENSOR = "[redacted]";
+
+/** Members whose values never reach a log line, at the top and two levels down. */
 const SECRETS = [
   "key",
   "secret",
@@ -18,10 +20,15 @@ const SECRETS = [
   "secret_key",
   "password",
   "token",
+  "apiToken",
+  "apiKey",
   "authorization",
+  "Authorization",
   "keyId",
   "key_id",
-].flatMap((name) => [name, `*.${name}`]);
+  "APCA-API-KEY-ID",
+  "APCA-API-SECRET-KEY",
+].flatMap((name) => ["", "*", "*.*"].map((level) => `${level}["${name}"]`));
 
 export function createLogger(
   options: {
@@ -49,10 +56,24 @@ export function createLogger(
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
       serializers: { error: serializeError },
-      redact: { paths: SECRETS, censor: "[redacted]" },
+      redact: { paths: SECRETS, censor: CENSOR },
+      hooks: { streamWrite: withoutUrlSecrets },
     },
     destination,
   );
+}
+
+/**
+ * A whole line with the passwords in its URLs and the keys in their queries
+ * unreadable: errors of drivers and of `fetch` repeat the addresses they were given.
+ */
+function withoutUrlSecrets(line: string): string {
+  return line
+    .replace(/(:\/\/[^:@/?#\s"\\]*):[^\s"\\]*@/g, `$1:${CENSOR}@`)
+    .replace(
+      /([?&][^=&\s"\\]*(?:password|passwd|secret|token|key)[^=&\s"\\]*=)[^&\s"\\]*/gi,
+      `$1${CENSOR}`,
+    );
 }
 
 /** A logger that keeps nothing, for callers that bring none. */

@@ -11,12 +11,14 @@ import { type AccountRun, emptyBoard } from "./accounts/run.ts";
 import { emptyStore } from "./accounts/store.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import type { FeedAccess } from "./config/market.ts";
 import { DialSchedule } from "./flow/dials.ts";
 import { Notice } from "./flow/notice.ts";
 import type { Outbox } from "./flow/outbox.ts";
 import { BoundedQueue } from "./flow/queue.ts";
 import { RateBudget } from "./flow/rate.ts";
 import { openSpool } from "./flow/spool.ts";
+import { createMarketTopology, type MarketTopology } from "./marketTopology.ts";
 import type { Metrics } from "./metrics.ts";
 import { accountStore } from "./stores/postgres/accountStore.ts";
 import { Database } from "./stores/postgres/database.ts";
@@ -33,10 +35,14 @@ export interface Topology {
   readonly metrics: Metrics;
   /** Names this run of the process, in coverage facts and leases. */
   readonly session: string;
+  /** The run before this one in the same directory: over, so that leases it could not give back are nobody's. */
+  readonly predecessor?: string;
   readonly startedAtMs: number;
   readonly database: Database;
   readonly outbox: Outbox<AccountRecord>;
   readonly roster: Roster;
+  /** Feeds and their sinks; absent where none can run. */
+  readonly market: MarketTopology | undefined;
   /** The run of an account; the same one until its credentials or addresses change. */
   runOf(account: Account): AccountRun;
   close(): Promise<void>;
@@ -52,10 +58,17 @@ export function spoolPath(directory: string): string {
   return join(directory, "spool.sqlite");
 }
 
+export interface TopologyOptions {
+  readonly predecessor?: string | undefined;
+  /** What market-data feeds are asked with; without it there are none. */
+  readonly feedAccess?: FeedAccess | undefined;
+}
+
 export function createTopology(
   config: Config,
   accounts: readonly Account[],
   metrics: Metrics,
+  { predecessor, feedAccess }: TopologyOptions = {},
 ): Topology {
   const startedAtMs = systemClock.now();
   const session = `${hostname()}-${process.pid}-${startedAtMs}`;
@@ -71,6 +84,16 @@ export function createTopology(
     inFlight: [],
   };
   const runs = new Map<string, AccountRun>();
+  const market =
+    feedAccess === undefined
+      ? undefined
+      : createMarketTopology({
+          config,
+          metrics,
+          session,
+          accountsDatabase: database,
+          access: feedAccess,
+        });
 
   function createRun(account: Account): AccountRun {
     const budget = new RateBudget({ perMinute: REQUESTS_PER_MINUTE });
@@ -107,10 +130,12 @@ export function createTopology(
     config,
     metrics,
     session,
+    ...(predecessor === undefined ? {} : { predecessor }),
     startedAtMs,
     database,
     outbox,
     roster: { accounts, changed: new Notice() },
+    market,
     runOf(account) {
       const known = runs.get(account.slug);
       if (known !== undefined && Bun.deepEquals(known.account, account))
@@ -121,6 +146,7 @@ export function createTopology(
     },
     async close() {
       outbox.spool.close();
+      await market?.close();
       await database.close();
     },
   };

@@ -54,6 +54,23 @@ test("an empty environment is the simulated venue on the embedded database, all 
     schema: "account_activities",
     managerSchema: "accounts",
     healing: { intervalMs: 5 * MINUTE, lookbackMs: 10 * MINUTE },
+    market: {
+      feed: "iex",
+      encoding: "json",
+      defaults: {
+        stock: ["AAPL", "SPY", "QQQ"],
+        crypto: ["BTC/USD", "ETH/USD"],
+      },
+      monitored: ["SPY"],
+      tenant: "default",
+      quotes: {
+        perSymbolMs: 1000,
+        writesPerSecond: 20,
+        burst: 40,
+        flushMs: 200,
+      },
+      heartbeatMs: 15_000,
+    },
     backfillDays: 365,
     leaseMs: 30 * SECOND,
     reconnect: { baseMs: SECOND, maxMs: MINUTE },

@@ -9,6 +9,12 @@ import { healer } from "./healer.ts";
 import { stream } from "./stream.ts";
 
 const RESTART = { baseMs: SECOND, maxMs: MINUTE };
+/**
+ * At this backoff one child fails seven times a minute at most. Healer and backfill
+ * may both do so for good (a request the venue rejects, a right the database denies)
+ * and must not take the live stream down with them; a stream that fails as well does.
+ */
+const RESTARTS_MAX = 20;
 
 /** Name of the account's supervisor among its siblings. */
 export function accountId(slug: string): string {
@@ -50,7 +56,7 @@ function createChild(run: AccountRun): Child {
         graceMs: SECOND,
       },
     ],
-    maxRestarts: 6,
+    maxRestarts: RESTARTS_MAX,
     withinMs: MINUTE,
     backoffMs: (failures) => backoffMs(failures, RESTART),
   };

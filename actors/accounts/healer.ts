@@ -7,7 +7,7 @@ import { heal, surveyAccount } from "../../src/accounts/heal.ts";
 import type { AccountRun } from "../../src/accounts/run.ts";
 import { DAY, HOUR, sleep } from "../../src/clock.ts";
 import { fromTask } from "../supervision/task.ts";
-import { either, patiently } from "./patience.ts";
+import { firstOf, patiently } from "./patience.ts";
 
 const DEEP_EVERY_MS = HOUR;
 const DEEP_LOOKBACK_MS = 2 * DAY;
@@ -49,12 +49,9 @@ async function nextCall(
   seen: Calls,
   stop: AbortSignal,
 ): Promise<void> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([stop, over.signal]);
-  const called = either(
+  await firstOf(stop, (signal) => [
+    sleep(run.healing.intervalMs, signal),
     run.listening.after(seen.listenings, signal),
     run.healingWanted.after(seen.wishes, signal),
-  );
-  await either(sleep(run.healing.intervalMs, signal), called);
-  over.abort();
+  ]);
 }

@@ -27,7 +27,7 @@ export type LinkEvent =
   | { readonly type: "refused"; readonly reason: string }
   | { readonly type: "closed"; readonly reason: string }
   /** The queue had no room for a frame. */
-  | { readonly type: "overflowed" };
+  | { readonly type: "overflowed"; readonly reason: string };
 
 /** A slot that the venue holds for another connection (406) frees itself: asked again at least this often. */
 const SLOT_WAIT_MS_MAX = 20 * SECOND;
@@ -136,7 +136,8 @@ export function createLink(dialled: typeof dial) {
     }
 
     function offer(record: AccountRecord): void {
-      if (!run.queue.offer(record)) say({ type: "overflowed" });
+      if (!run.queue.offer(record))
+        say({ type: "overflowed", reason: "the queue is full" });
     }
   });
 }

@@ -40,17 +40,26 @@ export async function patiently<Result>(
         lastError: describeError(error),
       });
       const waitMs = isRefused ? REFUSED_MS : backoffMs(failures, RETRY);
-      await either(sleep(waitMs, stop), run.listening.after(seen, stop));
+      await firstOf(stop, (signal) => [
+        sleep(waitMs, signal),
+        run.listening.after(seen, signal),
+      ]);
     }
   }
 }
 
-/** The first that happens; the other's rejection at the end is nobody's news. */
-export async function either(
-  first: Promise<void>,
-  second: Promise<void>,
+/** Waits for the first that happens; the others are called off, so that none outlives the wait. */
+export async function firstOf(
+  stop: AbortSignal,
+  begin: (signal: AbortSignal) => readonly Promise<void>[],
 ): Promise<void> {
-  first.catch(() => {});
-  second.catch(() => {});
-  await Promise.race([first, second]);
+  const over = new AbortController();
+  const waits = begin(AbortSignal.any([stop, over.signal]));
+  // Those that were called off reject, which is nobody's news.
+  for (const wait of waits) wait.catch(() => {});
+  try {
+    await Promise.race(waits);
+  } finally {
+    over.abort();
+  }
 }

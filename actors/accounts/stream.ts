@@ -9,6 +9,7 @@
  * the dial schedule says when the next one begins.
  */
 import { assign, enqueueActions, setup } from "xstate";
+import type { AccountRecord, CoverageFact } from "../../schema/messages.ts";
 import type { AccountRun } from "../../src/accounts/run.ts";
 import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
 import type { StreamVerdict } from "../../schema/service.ts";
@@ -20,8 +21,6 @@ import { type Judged, probe } from "./probe.ts";
 const STEP_MS_MAX = 10 * SECOND;
 /** A link that lived this long has earned a fresh backoff. */
 const SETTLED_MS = 3 * MINUTE;
-/** Longest wait that is looked at in one go; the schedule is asked again after it. */
-const WAIT_MS_MAX = 30 * MINUTE;
 
 interface Context {
   readonly run: AccountRun;
@@ -40,6 +39,21 @@ interface Report {
 
 type Event = { readonly type: "shutdown" } | LinkEvent | Judged;
 
+/**
+ * Resolves when the schedule allows a dial. It is an actor, because those begin
+ * only when the ones of the state before have ended: a guard or a delay would be
+ * reckoned before the link that is being left has said when it was over.
+ */
+const turn = fromTask<AccountRun>(
+  async ({ input: { dials, clock }, signal }) => {
+    for (;;) {
+      const waitMs = dials.waitMs(clock.now());
+      if (waitMs === 0) return;
+      await sleep(waitMs, signal);
+    }
+  },
+);
+
 /** Resolves when the queue has room again. */
 const relief = fromTask<AccountRun>(({ input: run, signal }) =>
   run.queue.whenRelieved(signal),
@@ -48,21 +62,21 @@ const relief = fromTask<AccountRun>(({ input: run, signal }) =>
 /** Revokes what a deaf session claimed, and calls the healer. */
 const revocation = fromTask<{ run: AccountRun; fromMs: number }>(
   async ({ input: { run, fromMs }, signal }) => {
-    await run.queue.put(
-      {
-        account: run.account.slug,
-        kind: "coverage",
-        raw: JSON.stringify({
-          stream: "trade_updates",
-          state: "deaf",
-          from: new Date(fromMs).toISOString(),
-          to: new Date(run.clock.now()).toISOString(),
-          session: `${run.session}/${run.account.slug}/deaf/${fromMs}`,
-        }),
-        receivedAtMs: run.clock.now(),
-      },
-      signal,
-    );
+    const fact: CoverageFact = {
+      stream: "trade_updates",
+      state: "deaf",
+      from: new Date(fromMs).toISOString(),
+      to: new Date(run.clock.now()).toISOString(),
+      session: `${run.session}/${run.account.slug}/deaf/${fromMs}`,
+    };
+    const record: AccountRecord = {
+      account: run.account.slug,
+      kind: "coverage",
+      raw: JSON.stringify(fact),
+      receivedAtMs: run.clock.now(),
+    };
+    // It may use the room that is left to the stream: a stop must not come between.
+    if (!run.queue.offer(record)) await run.queue.put(record, signal);
     run.healingWanted.raise();
   },
 );
@@ -79,14 +93,9 @@ export const stream = setup({
     events: {} as Event,
     input: {} as AccountRun,
   },
-  actors: { link, probe, relief, revocation, settling },
-  delays: {
-    step: STEP_MS_MAX,
-    nextDial: ({ context: { run } }) =>
-      Math.min(run.dials.waitMs(run.clock.now()), WAIT_MS_MAX),
-  },
+  actors: { turn, link, probe, relief, revocation, settling },
+  delays: { step: STEP_MS_MAX },
   guards: {
-    mayDial: ({ context: { run } }) => run.dials.waitMs(run.clock.now()) === 0,
     isDeaf: ({ event }) =>
       event.type === "judged" && event.verdict.verdict === "deaf",
   },
@@ -150,8 +159,11 @@ export const stream = setup({
   on: { shutdown: ".stopped" },
   states: {
     waiting: {
-      always: { guard: "mayDial", target: "linked" },
-      after: { nextDial: { target: "waiting", reenter: true } },
+      invoke: {
+        src: "turn",
+        input: ({ context }) => context.run,
+        onDone: "linked",
+      },
     },
     linked: {
       entry: "noteDial",
@@ -159,7 +171,7 @@ export const stream = setup({
       on: {
         closed: { target: "waiting", actions: ["noteReason", "noteDead"] },
         refused: { target: "refused", actions: ["noteReason", "noteDead"] },
-        overflowed: "held",
+        overflowed: { target: "held", actions: ["noteReason", "noteDead"] },
       },
       initial: "connecting",
       states: {
@@ -221,8 +233,11 @@ export const stream = setup({
       },
     },
     refused: {
-      always: { guard: "mayDial", target: "linked" },
-      after: { nextDial: { target: "refused", reenter: true } },
+      invoke: {
+        src: "turn",
+        input: ({ context }) => context.run,
+        onDone: "linked",
+      },
     },
     stopped: { type: "final" },
   },

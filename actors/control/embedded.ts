@@ -29,15 +29,19 @@ export const embeddedPostgres = fromResource<EmbeddedPostgresInput>(
     });
     // Killed hard, nobody waits: the server gets its signal and ends by itself.
     stack.defer(() => void server.stop());
+    const leaving = new AbortController();
     onShutdown(async () => {
+      leaving.abort();
       await server.stop();
       finish();
     });
-    void server.exited.then(({ code }) =>
+    void server.exited.then(({ code }) => {
+      // What was asked to stop and did is no failure.
+      if (leaving.signal.aborted) return;
       fail(
         new Error(`the embedded Postgres exited with ${code ?? "a signal"}`),
-      ),
-    );
+      );
+    });
     database.use(server.url);
     onStarted(server.url);
     report({ state: "running", port: server.port });

@@ -1,9 +1,9 @@
 /**
- * One owner each: claims the lease of every account on the roster, has those run
- * that are ours, and leaves the others to whoever holds them. What should run is
- * compared with what does once a second, so nothing depends on a message arriving.
+ * One owner each: claims the lease of every account on the roster and of every
+ * feed, has those run that are ours, and leaves the others to whoever holds them.
+ * What should run is compared with what does once a second, so nothing depends on
+ * a message arriving.
  */
-import type { Account } from "../../schema/account.ts";
 import { SECOND, sleep, within } from "../../src/clock.ts";
 import { describeError } from "../../src/errors.ts";
 import {
@@ -19,14 +19,14 @@ const LOOK_EVERY_MS = SECOND;
 
 export interface OwnershipInput {
   readonly topology: Topology;
-  /** Makes exactly these accounts run. */
-  readonly assign: (accounts: readonly Account[]) => void;
+  /** Makes exactly those accounts and feeds run whose lease is held. */
+  readonly assign: (isHeld: (name: string) => boolean) => void;
 }
 
 export const ownership = fromTask<OwnershipInput>(
   async ({ input: { topology, assign }, report, shutdown }) => {
-    const { config, database, roster, session } = topology;
-    const names = () => roster.accounts.map(({ slug }) => `account/${slug}`);
+    const { config, database, roster, session, predecessor } = topology;
+    const names = () => leasesOf(topology);
     let held: ReadonlySet<string> | undefined;
     let renewAtMs = 0;
     let seen = roster.changed.raised;
@@ -36,7 +36,9 @@ export const ownership = fromTask<OwnershipInput>(
         seen = roster.changed.raised;
         renewAtMs = Date.now() + config.leaseMs / 3;
         try {
-          if (!config.dryRun)
+          if (!config.dryRun) {
+            if (held === undefined && predecessor !== undefined)
+              await answered(releaseLeases(database.sql, predecessor, names()));
             held = new Set(
               (
                 await answered(
@@ -44,6 +46,7 @@ export const ownership = fromTask<OwnershipInput>(
                 )
               ).keys(),
             );
+          }
           report(stateOf(names(), held));
         } catch (error) {
           report({
@@ -63,11 +66,7 @@ export const ownership = fromTask<OwnershipInput>(
           }
         }
       }
-      assign(
-        roster.accounts.filter(
-          ({ slug }) => held?.has(`account/${slug}`) ?? true,
-        ),
-      );
+      assign((name) => held?.has(name) ?? true);
       await sleep(LOOK_EVERY_MS, shutdown).catch(() => {});
     }
     if (held !== undefined)
@@ -77,6 +76,13 @@ export const ownership = fromTask<OwnershipInput>(
       );
   },
 );
+
+function leasesOf({ roster, market }: Topology): string[] {
+  return [
+    ...roster.accounts.map(({ slug }) => `account/${slug}`),
+    ...(market?.feeds ?? []).map(({ venue }) => `feed/${venue.id}`),
+  ];
+}
 
 function stateOf(
   names: readonly string[],

@@ -50,6 +50,16 @@ export function postgresWriter(
   const { database, schema } = input;
   const migrated = new Set<string>();
 
+  async function answered(ms: number, work: Promise<void>): Promise<void> {
+    try {
+      await within(ms, work, SILENT);
+    } catch (error) {
+      // Connections that hang in a statement would be handed out again.
+      if (error instanceof Error && error.message === SILENT) database.reset();
+      throw error;
+    }
+  }
+
   async function ensureTables(account: Pick<Account, "slug" | "name">) {
     if (migrated.has(account.slug)) return;
     await migrateAccount(database.sql, schema, account);
@@ -100,6 +110,8 @@ export function postgresWriter(
     bounds: BOUNDS,
     async open() {
       migrated.clear();
+      // Setting up may take its time; a server that says nothing at all is given up.
+      await answered(PING_MS_MAX, ping(database.sql));
       await migrateService(database.sql);
       for (const account of input.accounts()) {
         await ensureTables(account);
@@ -108,17 +120,10 @@ export function postgresWriter(
       }
     },
     async write(items, trigger) {
-      try {
-        await within(WRITE_MS_MAX, writeAll(items), SILENT);
-      } catch (error) {
-        // Connections that hang in a statement would be handed out again.
-        if (error instanceof Error && error.message === SILENT)
-          database.reset();
-        throw error;
-      }
+      await answered(WRITE_MS_MAX, writeAll(items));
       input.onBatch(trigger);
     },
-    ping: () => within(PING_MS_MAX, ping(database.sql), SILENT),
+    ping: async () => answered(PING_MS_MAX, ping(database.sql)),
   };
 }
 

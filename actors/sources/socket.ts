@@ -34,7 +34,7 @@ export interface SocketListener {
 }
 
 export interface Socket {
-  send(text: string): void;
+  send(frame: string | Uint8Array<ArrayBuffer>): void;
   /** One more ping than the regular ones, to learn at once what has arrived. */
   ping(): void;
   /** Hangs up; the listener is not told. Safe to call twice. */
@@ -125,8 +125,8 @@ export function dial(
   );
 
   return {
-    send: (text) => {
-      if (!over) socket.send(text);
+    send: (frame) => {
+      if (!over) socket.send(frame);
     },
     ping: () => {
       if (!over) ping();

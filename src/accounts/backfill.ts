@@ -1,6 +1,7 @@
 /**
- * The past of an account, from its beginning (or `BACKFILL_DAYS` ago) to the
- * moment the service started to listen: whatever no recorded fact covers.
+ * The past of an account, from `BACKFILL_DAYS` ago to the moment the service
+ * started to listen: whatever no recorded fact covers. Before the account's
+ * beginning one reading confirms that there was nothing.
  */
 import { DAY } from "../clock.ts";
 import { microsOf } from "../../schema/instant.ts";
@@ -12,7 +13,7 @@ import type { AccountRun } from "./run.ts";
 export interface BackfillProgress {
   readonly stream: PastStream;
   readonly rows: number;
-  /** Share of the time that had to be read, 0 to 1. */
+  /** Share of the time since the account's beginning that had to be read, 0 to 1. */
   readonly done: number;
 }
 
@@ -25,7 +26,7 @@ const ORIGIN_MARGIN_MS = DAY;
 const SHOWN_LATE_MS = { orders: 0, activities: 2 * DAY };
 
 /**
- * Reads what is missing between the account's origin and `untilMs`; returns rows
+ * Reads what is missing of the wanted days before `untilMs`; returns rows
  * by stream. Orders and activities go each by their own facts.
  * @throws VenueError, or what the database failed with; what was read until then is kept, and the next call goes on there.
  */
@@ -35,12 +36,20 @@ export async function backfill(
   signal: AbortSignal,
   onProgress: (progress: BackfillProgress) => void = () => {},
 ): Promise<Record<PastStream, number>> {
-  const floorMs = untilMs - run.backfillDays * DAY;
+  // Whole days of UTC, so that accounts which begin to listen one after the other begin at one time.
+  const floorMs = Math.floor(untilMs / DAY - run.backfillDays) * DAY;
   const facts = await run.store.facts();
   const rows = { orders: 0, activities: 0 };
   for (const stream of ["orders", "activities"] as const) {
     const originMs = await originOf(run, stream, floorMs, signal);
     const past = { from: Math.min(originMs ?? floorMs, untilMs), to: untilMs };
+    // Read, not taken for granted: activities come by id, and one that was booked before
+    // the first of them may bear a settlement date after it.
+    for (const before of gaps(facts, stream, { from: floorMs, to: past.from }))
+      rows[stream] += await readBack(run, stream, before, {
+        priority: "backfill",
+        signal,
+      });
     const missing = clip(
       gaps(facts, stream, past).map(({ from, to }) => ({
         from: from - SHOWN_LATE_MS[stream],

@@ -27,7 +27,8 @@ export async function coverageReport(
       ),
     })),
   );
-  const to = range.to ?? new Date(nowMs);
+  // Of the time to come nothing can be known, so it is not unknown either.
+  const to = new Date(Math.min(+(range.to ?? nowMs), nowMs));
   // The store hands out facts by start, so the first of each account is its earliest.
   const starts = recorded.flatMap(({ facts }) =>
     facts.slice(0, 1).map((fact) => +fact.from),

@@ -2,6 +2,7 @@
 import { DAY, SECOND, sleep } from "../clock.ts";
 import type { AuditAccountsFlags, Output } from "../cli.ts";
 import type { Config } from "../config.ts";
+import { ConfigError } from "../errors.ts";
 import { RateBudget } from "../flow/rate.ts";
 import { accountTables } from "../stores/postgres/accountTables.ts";
 import {
@@ -22,7 +23,7 @@ import {
 import { createAlpacaRest } from "../venues/alpaca/rest.ts";
 import type { Account } from "../../schema/account.ts";
 import type { AccountRows } from "../../schema/rows.ts";
-import { openStores } from "./stores.ts";
+import { openStores, requireCaptured } from "./stores.ts";
 
 /** What is younger may still be on its way: nothing is held against the store for it. */
 const SETTLING_MS = 20 * SECOND;
@@ -42,19 +43,12 @@ export async function auditAccounts(
   flags: AuditAccountsFlags,
   io: Output,
 ): Promise<number> {
+  const range = rangeOf(config, flags);
   await using stores = await openStores(
     config,
     flags.account === undefined ? [] : [flags.account],
   );
-  const range = {
-    from: flags.from ?? new Date(Date.now() - config.backfillDays * DAY),
-    to: new Date(
-      Math.min(
-        +(flags.to ?? Number.POSITIVE_INFINITY),
-        Date.now() - SETTLING_MS,
-      ),
-    ),
-  };
+  await requireCaptured(stores, config.schema);
   const audits: AccountAudit[] = [];
   for (const account of stores.accounts) {
     using connection = await stores.database.reserve();
@@ -81,6 +75,23 @@ export async function auditAccounts(
         : `audit failed: ${bad.map(({ account }) => account).join(", ")}\n`,
     );
   return bad.length === 0 ? 0 : 1;
+}
+
+function rangeOf(
+  { backfillDays }: Config,
+  flags: AuditAccountsFlags,
+): { from: Date; to: Date } {
+  const nowMs = Date.now();
+  const from = flags.from ?? new Date(nowMs - backfillDays * DAY);
+  const to = new Date(
+    Math.min(+(flags.to ?? Number.POSITIVE_INFINITY), nowMs - SETTLING_MS),
+  );
+  // An empty time would pass, and prove nothing.
+  if (from >= to)
+    throw new ConfigError([
+      `--from: there is nothing to compare between ${from.toISOString()} and ${to.toISOString()}`,
+    ]);
+  return { from, to };
 }
 
 async function auditAccount(

@@ -1,10 +1,12 @@
 /** `backfill accounts`: reads the past of accounts by hand, straight into the store. */
 import type { AccountRecord } from "../../schema/messages.ts";
 import type { Account } from "../../schema/account.ts";
+import { REST_LAG_MS } from "../accounts/heal.ts";
 import { readBack } from "../accounts/readBack.ts";
 import type { BackfillAccountsFlags, Output } from "../cli.ts";
 import { DAY, systemClock } from "../clock.ts";
 import type { Config } from "../config.ts";
+import { ConfigError } from "../errors.ts";
 import { BoundedQueue } from "../flow/queue.ts";
 import { RateBudget } from "../flow/rate.ts";
 import { migrateAccount, migrateService } from "../stores/postgres/migrate.ts";
@@ -23,9 +25,8 @@ export async function backfillAccounts(
   flags: BackfillAccountsFlags,
   io: Output & { readonly isTerminal: boolean },
 ): Promise<number> {
+  const { from, to } = rangeOf(config, flags);
   await using stores = await openStores(config, flags.slugs);
-  const to = +(flags.to ?? Date.now());
-  const from = +(flags.from ?? to - config.backfillDays * DAY);
   if (!config.dryRun) await migrateService(stores.database.sql);
   for (const account of stores.accounts) {
     if (!config.dryRun)
@@ -50,6 +51,26 @@ export async function backfillAccounts(
     }
   }
   return 0;
+}
+
+/**
+ * What is read counts as complete, and the service does not read it again: so it
+ * ends before now, whatever was asked for.
+ */
+function rangeOf(
+  { backfillDays }: Config,
+  flags: BackfillAccountsFlags,
+): { from: number; to: number } {
+  const to = Math.min(
+    +(flags.to ?? Number.POSITIVE_INFINITY),
+    Date.now() - REST_LAG_MS,
+  );
+  const from = +(flags.from ?? to - backfillDays * DAY);
+  if (from >= to)
+    throw new ConfigError([
+      `--from: there is nothing to read between ${new Date(from).toISOString()} and ${new Date(to).toISOString()}`,
+    ]);
+  return { from, to };
 }
 
 /** Reads and writes side by side: the reader waits when the queue is full, the writer when it is empty. */

@@ -11,12 +11,12 @@ import type {
 } from "../cli.ts";
 import { DAY } from "../clock.ts";
 import type { Config } from "../config.ts";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, describeError } from "../errors.ts";
 import { accountStore } from "../stores/postgres/accountStore.ts";
 import { accountTables } from "../stores/postgres/accountTables.ts";
 import type { Sql } from "../stores/postgres/connect.ts";
 import { dayDigests } from "../stores/postgres/digests.ts";
-import { openStores, type Stores } from "./stores.ts";
+import { openStores, requireCaptured, type Stores } from "./stores.ts";
 
 export async function coverage(
   config: Config,
@@ -27,6 +27,7 @@ export async function coverage(
     config,
     flags.account === undefined ? [] : [flags.account],
   );
+  await requireCaptured(stores, config.schema);
   const report = await reportOf(stores, config.schema, flags);
   io.stdout(
     flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : textOf(report),
@@ -54,7 +55,10 @@ const certificateFile = z.object({
     (value) => typeof value === "object" && value !== null,
   ),
   chain: z.array(link),
+  /** Over all of the above as it is written, so that no line of it is changed and no day cut off unseen. */
+  seal: z.string(),
 });
+type Certificate = z.infer<typeof certificateFile>;
 type Link = z.infer<typeof link>;
 
 export async function coverageExport(
@@ -63,16 +67,18 @@ export async function coverageExport(
   io: Output,
 ): Promise<number> {
   await using stores = await openStores(config);
+  await requireCaptured(stores, config.schema);
   const nowMs = Date.now();
   // Whole days only: today's would differ a minute later.
   const before = new Date(Math.floor(nowMs / DAY) * DAY);
-  const certificate: z.infer<typeof certificateFile> = {
+  const content: Omit<Certificate, "seal"> = {
     version: 1,
     exportedAt: new Date(nowMs).toISOString(),
     before: before.toISOString(),
     report: await reportOf(stores, config.schema, {}),
     chain: await chainOf(stores, config.schema, before),
   };
+  const certificate: Certificate = { ...content, seal: sealOf(content) };
   const text = `${JSON.stringify(certificate, undefined, 2)}\n`;
   if (flags.out === undefined) io.stdout(text);
   else {
@@ -92,8 +98,12 @@ export async function coverageVerify(
 ): Promise<number> {
   const certificate = readCertificate(flags.file);
   await using stores = await openStores(config);
+  await requireCaptured(stores, config.schema);
   const problems = [
     ...brokenLinks(certificate.chain),
+    ...(sealOf(certificate) === certificate.seal
+      ? []
+      : ["the certificate was changed after it was written"]),
     ...changedDays(
       certificate.chain,
       await chainOf(stores, config.schema, new Date(certificate.before)),
@@ -112,14 +122,19 @@ export async function coverageVerify(
   return problems.length === 0 ? 0 : 1;
 }
 
-function readCertificate(file: string): z.infer<typeof certificateFile> {
+function readCertificate(file: string): Certificate {
+  const problem = (what: string) =>
+    new ConfigError([`${file} is no certificate of this program (${what})`]);
+  let content: unknown;
   try {
-    return certificateFile.parse(JSON.parse(readFileSync(file, "utf8")));
+    content = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new ConfigError([
-      `${file} is no certificate of this program (${error instanceof Error ? error.message.split("\n", 1)[0] : String(error)})`,
-    ]);
+    throw problem(describeError(error));
   }
+  const { data, error } = certificateFile.safeParse(content);
+  if (data !== undefined) return data;
+  const [issue] = error.issues;
+  throw problem(`${issue?.path.join(".")}: ${issue?.message}`);
 }
 
 async function reportOf(
@@ -177,6 +192,13 @@ function chained(
 ): string {
   return new Bun.CryptoHasher("sha256")
     .update([previous, account, table, day, rows, digest].join("\n"))
+    .digest("hex");
+}
+
+function sealOf(certificate: Omit<Certificate, "seal">): string {
+  const { version, exportedAt, before, report, chain } = certificate;
+  return new Bun.CryptoHasher("sha256")
+    .update(JSON.stringify({ version, exportedAt, before, report, chain }))
     .digest("hex");
 }
 

@@ -2,7 +2,7 @@
  * `run.json` in `FEEDKEEPER_DIR`: where the parts of a running service are, so
  * that `status`, `tree`, `audit` and `coverage` find a default set-up.
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isObject } from "../../schema/read.ts";
 
@@ -17,9 +17,11 @@ export interface RunFile {
 }
 
 export function writeRunFile(directory: string, run: RunFile): void {
-  writeFileSync(pathIn(directory), `${JSON.stringify(run, undefined, 2)}\n`, {
-    mode: 0o600,
-  });
+  const path = pathIn(directory);
+  const text = `${JSON.stringify(run, undefined, 2)}\n`;
+  // Renamed into place: whoever reads meanwhile finds all of it, old or new.
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
 }
 
 export function removeRunFile(directory: string): void {
@@ -51,6 +53,8 @@ function pathIn(directory: string): string {
 }
 
 function isRunning(pid: number): boolean {
+  // A killed service's file in a container, whose processes get the same few numbers again.
+  if (pid === process.pid) return false;
   try {
     process.kill(pid, 0);
     return true;

@@ -5,6 +5,7 @@ import type { TreeNode } from "../../schema/service.ts";
 import { coverageReport } from "../accounts/report.ts";
 import { SECOND, sleep } from "../clock.ts";
 import { type Config, type Environment, readConfig } from "../config.ts";
+import type { FeedAccess } from "../config/market.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { setAside, undeliveredCount } from "../flow/outbox.ts";
 import { createApp } from "../http/app.ts";
@@ -15,8 +16,9 @@ import { createMetrics, type Metrics, recordTree } from "../metrics.ts";
 import { HealthJudge, serviceStatus } from "../status.ts";
 import { createTopology, spoolPath, type Topology } from "../topology.ts";
 import type { SimulatedVenueOptions } from "../venues/simulated/venue.ts";
-import { demoAccounts } from "./demoAccounts.ts";
+import { demoAccounts, demoFeedAccess } from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
+import { lastSession, noteSession } from "./lastSession.ts";
 import { removeRunFile, writeRunFile } from "./runFile.ts";
 
 /** The running tree as `serve` knows it; made by the composition root, since nothing in `src` knows an actor. */
@@ -77,7 +79,14 @@ export async function serve(
   const metrics: Metrics = createMetrics({
     collect: () => collect(metrics, topology, tree.describe(), view),
   });
-  const topology = createTopology(config, accounts, metrics);
+  const predecessor = lastSession(config.directory);
+  const topology = createTopology(config, accounts, metrics, {
+    predecessor,
+    feedAccess: config.roles.has("feeds")
+      ? feedAccessOf(config, venue?.port)
+      : undefined,
+  });
+  if (!config.dryRun) noteSession(config.directory, topology.session);
   const run = {
     pid: process.pid,
     ...(hasHttp
@@ -122,6 +131,15 @@ export async function serve(
   const code = await finish(topology, failure, log);
   removeRunFile(config.directory);
   return code;
+}
+
+/** The simulated venue's keys are known; of the real one they are configured, or there is no feed. */
+function feedAccessOf(
+  { market }: Config,
+  venuePort: number | undefined,
+): FeedAccess | undefined {
+  if (venuePort === undefined) return market.access;
+  return demoFeedAccess(`http://127.0.0.1:${venuePort}`);
 }
 
 /** Waits for the tree's end: by a signal, by the deadline, or because it gave up. */

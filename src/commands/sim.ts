@@ -3,39 +3,54 @@ import { readFileSync } from "node:fs";
 import type { Output, SimFlags } from "../cli.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { createLogger } from "../log.ts";
-import { readFaults } from "../venues/simulated/faults.ts";
-import { startSimulatedVenue } from "../venues/simulated/venue.ts";
+import { readFaults, type ScheduledFault } from "../venues/simulated/faults.ts";
+import {
+  type SimulatedVenue,
+  startSimulatedVenue,
+} from "../venues/simulated/venue.ts";
 
 const PORT = 8001;
 
-/** Runs until it is told to stop. @throws ConfigError for a fault script that cannot be used. */
+/** Runs until it is told to stop. @throws ConfigError for a fault script that cannot be used, or a port that is taken. */
 export async function sim(flags: SimFlags, io: Output): Promise<number> {
+  const port = flags.port ?? PORT;
   const faults = flags.faults === undefined ? [] : readScript(flags.faults);
   const venue = await startSimulatedVenue({
-    port: flags.port ?? PORT,
+    port,
     trading: true,
     faults,
     log: createLogger({ level: flags.logLevel ?? "INFO" }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+  }).catch((error: unknown) => {
+    throw isTaken(error)
+      ? new ConfigError([
+          `--port: ${port} is taken by another program; name a free one (0 takes any)`,
+        ])
+      : error;
   });
-  io.stderr(
-    [
-      `simulated venue at ${venue.url}, trade_updates at ${venue.streamUrl}`,
-      ...venue.accounts.map(
-        ({ name, keyId, secretKey }) =>
-          `  account ${name}: key ${keyId}, secret ${secretKey}`,
-      ),
-      "",
-    ].join("\n"),
-  );
-  await new Promise<void>((resolve) => {
+  // Said before it is, a signal that comes at once would kill.
+  const stopped = new Promise<void>((resolve) => {
     process.once("SIGTERM", resolve).once("SIGINT", resolve);
   });
+  io.stderr(introduction(venue));
+  await stopped;
   await venue.stop();
   return 0;
 }
 
-function readScript(path: string) {
+function introduction({ url, streamUrl, accounts }: SimulatedVenue): string {
+  return [
+    `simulated venue at ${url}, trade_updates at ${streamUrl}`,
+    ...accounts.map(
+      ({ name, keyId, secretKey }) =>
+        `  account ${name}: key ${keyId}, secret ${secretKey}`,
+    ),
+    `its books, and what can be broken: ${url}/sim`,
+    "",
+  ].join("\n");
+}
+
+function readScript(path: string): ScheduledFault[] {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -45,4 +60,10 @@ function readScript(path: string) {
     ]);
   }
   return readFaults(text);
+}
+
+function isTaken(error: unknown): boolean {
+  return (
+    error instanceof Error && "code" in error && error.code === "EADDRINUSE"
+  );
 }

@@ -2,12 +2,17 @@
  * `spool status|verify|repair`: the disk spool, looked at and mended from
  * outside. Status and verify only read, so a running service is not disturbed.
  */
-import { Database } from "bun:sqlite";
-import { existsSync, renameSync } from "node:fs";
+import { Database, SQLiteError } from "bun:sqlite";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Output, SpoolFlags } from "../cli.ts";
-import { checksum, openSpool, prepare, statusOf } from "../flow/spool.ts";
+import { checksum, prepare, statusOf } from "../flow/spool.ts";
+import { lockDirectory } from "./directoryLock.ts";
 
-/** Exit code 1 when `verify` finds something wrong or `repair` had to set something aside. */
+/**
+ * Exit code 1 when `verify` finds something wrong or `repair` had to leave something out.
+ * @throws ConfigError when the spool that is to be repaired belongs to a running service
+ */
 export function spool(path: string, flags: SpoolFlags, io: Output): number {
   const print = (value: unknown, text: string) =>
     io.stdout(flags.json ? `${JSON.stringify(value)}\n` : `${text}\n`);
@@ -33,6 +38,9 @@ export function spool(path: string, flags: SpoolFlags, io: Output): number {
       return verdict.problems.length === 0 ? 0 : 1;
     }
     case "repair": {
+      if (flags.dryRun) return spool(path, { ...flags, action: "verify" }, io);
+      // A service would go on writing into the file that is set aside.
+      using _lock = existsSync(path) ? lockDirectory(dirname(path)) : undefined;
       const result = repairSpool(path);
       print(
         result,
@@ -85,6 +93,9 @@ export function verifySpool(path: string): SpoolVerdict {
   return { records, problems };
 }
 
+/** Record numbers in a row that may be unreadable before what follows is given up, where it is not known how many there are. */
+const SKIPPED_MAX = 100_000;
+
 /**
  * Copies what is intact, in order and with its cursors, into a new file and
  * sets the old one aside as `<path>.damaged-<time>`. Only while no service runs.
@@ -97,34 +108,88 @@ export function repairSpool(
   if (verifySpool(path).problems.length === 0)
     return { kept: spoolStatus(path)?.records ?? 0, damaged: 0 };
 
+  const mendedAt = `${path}.mended`;
+  for (const ending of ENDINGS) rmSync(mendedAt + ending, { force: true });
+  const counts = copyIntact(path, mendedAt);
   const asideAt = `${path}.damaged-${nowMs}`;
-  for (const ending of ["", "-wal", "-shm"])
-    if (existsSync(path + ending)) renameSync(path + ending, asideAt + ending);
-  openSpool({ path, sinks: [] }).close();
+  moveFile(path, asideAt);
+  moveFile(mendedAt, path);
+  return { ...counts, asideAt };
+}
 
-  using repaired = new Database(path, { strict: true });
-  prepare(repaired, []);
-  const insert = repaired.prepare<unknown, [number, string, number, number]>(
+/** SQLite's own beside the file that it was given. */
+const ENDINGS = ["", "-wal", "-shm"];
+
+function moveFile(from: string, to: string): void {
+  for (const ending of ENDINGS)
+    if (existsSync(from + ending)) renameSync(from + ending, to + ending);
+}
+
+function copyIntact(
+  from: string,
+  to: string,
+): { kept: number; damaged: number } {
+  using old = new Database(from);
+  using mended = new Database(to, { create: true, strict: true });
+  prepare(mended, []);
+  const insert = mended.prepare<unknown, [number, string, number, number]>(
     "insert into records values (?, ?, ?, ?)",
   );
+  let last = orElse(0, () => lastSequence(old));
   let kept = 0;
   let damaged = 0;
-  try {
-    using old = new Database(asideAt);
-    copyCursors(old, repaired);
-    for (const row of readable(old)) {
-      if (!isIntact(row)) {
+  mended.transaction(() => {
+    for (const row of salvaged(old, last || Number.POSITIVE_INFINITY)) {
+      if (row === undefined || !isIntact(row)) {
         damaged++;
         continue;
       }
       insert.run(row.sequence, row.body, row.checksum, row.kept_at_ms);
+      last = Math.max(last, row.sequence);
       kept++;
     }
-  } catch {
-    // What lies behind a torn page cannot be read; the file set aside still holds it.
-    damaged++;
+    writeCursors(
+      mended,
+      // Without a cursor a sink is given everything again, which changes nothing in its store.
+      orElse([], () => cursorsOf(old)),
+      last,
+    );
+  })();
+  return { kept, damaged };
+}
+
+/** Every record that can be read; undefined for each that cannot, because a page of the file is torn. */
+function* salvaged(
+  database: Database,
+  last: number,
+): Generator<Row | undefined> {
+  const next = orElse(undefined, () =>
+    database.query<Row, [number]>(
+      "select * from records where sequence >= ? order by sequence limit 1",
+    ),
+  );
+  if (next === undefined) return yield undefined;
+  let skipped = 0;
+  for (let from = 1; from <= last && skipped < SKIPPED_MAX;) {
+    const row = orElse(undefined, () => next.get(from));
+    if (row === null) return;
+    yield row;
+    skipped = row === undefined ? skipped + 1 : 0;
+    from = row === undefined ? from + 1 : row.sequence + 1;
   }
-  return { kept, damaged, asideAt };
+}
+
+/** What `read` gives; `otherwise` where the file does not let itself be read. */
+function orElse<Value, Otherwise>(
+  otherwise: Otherwise,
+  read: () => Value,
+): Value | Otherwise {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof SQLiteError)) throw error;
+    return otherwise;
+  }
 }
 
 interface Row {
@@ -153,15 +218,20 @@ function cursorProblems(database: Database, last: number): string[] {
 
 /**
  * The new file goes on counting where the old one stopped, or a cursor would
- * skip what comes; for the same reason no cursor stays past the last record.
+ * skip what comes. A cursor past the last record says nothing of the records
+ * that are there: its sink is given all of them.
  */
-function copyCursors(old: Database, repaired: Database): void {
-  const last = lastSequence(old);
-  repaired.run("insert into sqlite_sequence values ('records', ?)", [last]);
-  for (const { sink, sequence } of cursorsOf(old))
-    repaired.run("insert or replace into cursors values (?, ?)", [
+function writeCursors(
+  mended: Database,
+  cursors: ReturnType<typeof cursorsOf>,
+  last: number,
+): void {
+  mended.run("delete from sqlite_sequence where name = 'records'");
+  mended.run("insert into sqlite_sequence values ('records', ?)", [last]);
+  for (const { sink, sequence } of cursors)
+    mended.run("insert or replace into cursors values (?, ?)", [
       sink,
-      Math.min(sequence, last),
+      sequence > last ? 0 : sequence,
     ]);
 }
 

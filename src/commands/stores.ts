@@ -5,10 +5,13 @@
  */
 import { join } from "node:path";
 import type { Account } from "../../schema/account.ts";
+import { SECOND, within } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { ConfigError } from "../errors.ts";
+import { ping } from "../stores/postgres/connect.ts";
 import { Database } from "../stores/postgres/database.ts";
 import { startEmbeddedPostgres } from "../stores/postgres/embedded.ts";
+import { hasAccountTables } from "../stores/postgres/migrate.ts";
 import { startSimulatedVenue } from "../venues/simulated/venue.ts";
 import { demoAccounts } from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
@@ -20,7 +23,13 @@ export interface Stores extends AsyncDisposable {
   readonly accounts: readonly Account[];
 }
 
-/** @throws ConfigError when an account that was asked for is not configured. */
+/** A database that takes longer to answer the first statement is away. */
+const PING_MS_MAX = 10 * SECOND;
+
+/**
+ * @throws ConfigError when an account that was asked for is not configured, or
+ * when the service that runs here is of another configuration
+ */
 export async function openStores(
   config: Config,
   slugs: readonly string[] = [],
@@ -29,6 +38,12 @@ export async function openStores(
   const running = readRunFile(config.directory);
   const isEmbedded = config.postgres.url === undefined;
   const isSimulated = config.venue === "simulated";
+  requireKnown(slugs, isSimulated ? demoAccounts("") : config.accounts);
+  // From a terminal without the service's variables a backfill would write the simulated past into the real store.
+  if (isSimulated && running !== undefined && running.venueUrl === undefined)
+    throw new ConfigError([
+      `VENUE: the service in ${config.directory} runs with accounts of its own; give this command the same configuration`,
+    ]);
   // Brought up here, the embedded parts must have no other owner meanwhile.
   if (running === undefined && (isEmbedded || isSimulated))
     stack.use(lockDirectory(config.directory));
@@ -44,6 +59,7 @@ export async function openStores(
         (server) => server.stop(),
       ).url,
   );
+  await requireAnswer(database);
   const accounts = isSimulated
     ? demoAccounts(
         running?.venueUrl ??
@@ -56,6 +72,35 @@ export async function openStores(
           ).url,
       )
     : config.accounts;
+  const rest = stack.move();
+  return {
+    database,
+    accounts: accounts.filter(
+      ({ slug }) => slugs.length === 0 || slugs.includes(slug),
+    ),
+    [Symbol.asyncDispose]: () => rest.disposeAsync(),
+  };
+}
+
+/** For commands that only look. @throws Error naming the accounts of which there is nothing to look at */
+export async function requireCaptured(
+  { database, accounts }: Stores,
+  schema: string,
+): Promise<void> {
+  const present = await Promise.all(
+    accounts.map(({ slug }) => hasAccountTables(database.sql, schema, slug)),
+  );
+  const absent = accounts.filter((_, index) => present[index] === false);
+  if (absent.length > 0)
+    throw new Error(
+      `nothing has been captured yet of ${absent.map(({ slug }) => slug).join(", ")}: start the service, or run backfill accounts`,
+    );
+}
+
+function requireKnown(
+  slugs: readonly string[],
+  accounts: readonly Account[],
+): void {
   const unknown = slugs.filter(
     (slug) => !accounts.some((account) => account.slug === slug),
   );
@@ -66,12 +111,12 @@ export async function openStores(
           `${slug}: no such account; there are ${accounts.map((account) => account.slug).join(", ") || "none"}`,
       ),
     );
-  const rest = stack.move();
-  return {
-    database,
-    accounts: accounts.filter(
-      ({ slug }) => slugs.length === 0 || slugs.includes(slug),
-    ),
-    [Symbol.asyncDispose]: () => rest.disposeAsync(),
-  };
+}
+
+async function requireAnswer(database: Database): Promise<void> {
+  try {
+    await within(PING_MS_MAX, ping(database.sql), "no answer in time");
+  } catch (cause) {
+    throw new Error("the database does not answer", { cause });
+  }
 }

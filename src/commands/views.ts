@@ -66,7 +66,10 @@ async function ask<Answer>(config: Config, path: string): Promise<Answer> {
 }
 
 function addressOf({ directory, http: { host, port } }: Config): string {
-  return readRunFile(directory)?.httpUrl ?? `http://${host}:${port}`;
+  return (
+    readRunFile(directory)?.httpUrl ??
+    `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+  );
 }
 
 function statusText({

@@ -1,5 +1,7 @@
 /** The kinds of value a variable can have: each takes the text and gives the value, or says what it must be. */
 import { z } from "zod";
+import type { AssetClass } from "../../schema/market.ts";
+import { symbolOf } from "../../schema/symbol.ts";
 import { SECOND } from "../clock.ts";
 import { postgresUrl } from "./postgresUrl.ts";
 
@@ -156,6 +158,20 @@ export function symbols() {
         : undefined;
     },
   );
+}
+
+/** The same for symbols of one asset class, each in its right spelling: `BTCUSD` becomes `BTC/USD`. */
+export function symbolsOf(assetClass: AssetClass) {
+  return symbols().transform((items, context): readonly string[] => {
+    const found = items.map((item) => symbolOf(item, assetClass));
+    const wrong = items.filter((_, index) => found[index] === undefined);
+    if (wrong.length > 0)
+      context.addIssue({
+        code: "custom",
+        message: `must be symbols of ${assetClass === "stock" ? "stocks (AAPL)" : "crypto pairs (BTC/USD)"}: ${wrong.slice(0, 5).join(", ")} is none`,
+      });
+    return [...new Set(found.filter((symbol) => symbol !== undefined))];
+  });
 }
 
 function isHostPort(item: string): boolean {

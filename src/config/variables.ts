@@ -14,6 +14,7 @@ import {
   seconds,
   someOf,
   symbols,
+  symbolsOf,
   text,
   url,
   whole,
@@ -151,16 +152,25 @@ export const settingsSchema = z.object({
     "iex",
     "`iex`, `sip`, `delayed_sip` or `test`",
   ),
-  SYMBOLS: preset(symbols(), "AAPL,SPY,QQQ", "stocks subscribed by default"),
+  ALPACA_DATA_ENCODING: preset(
+    oneOf(["json", "msgpack"]),
+    "json",
+    "`json` or `msgpack`: what the market data streams speak",
+  ),
+  SYMBOLS: preset(
+    symbolsOf("stock"),
+    "AAPL,SPY,QQQ",
+    "stocks subscribed by default",
+  ),
   CRYPTO_SYMBOLS: preset(
-    symbols(),
+    symbolsOf("crypto"),
     "BTC/USD,ETH/USD",
     "crypto pairs subscribed by default",
   ),
-  MONITORED_SYMBOLS: preset(
+  MONITORED_SYMBOLS: optional(
     symbols(),
-    "SPY",
     "symbols whose quotes go to live_quotes",
+    "`SPY`",
   ),
   ALPACA_SYMBOLS: optional(symbols(), "the same, when the one above is absent"),
 
@@ -168,6 +178,11 @@ export const settingsSchema = z.object({
     url("redis", "rediss"),
     "Redis sink and control plane",
     "off",
+  ),
+  REDIS_OVERFLOW: preset(
+    oneOf(["drop", "keep"]),
+    "drop",
+    "what Redis cannot take in time: `drop` the oldest, counted; `keep` it on the disk until it can",
   ),
   REDIS_HOST: optional(hostName(), "the same by its parts"),
   REDIS_PORT: preset(whole(1, 65_535), "6379", "its port"),
@@ -235,10 +250,10 @@ export const settingsSchema = z.object({
     "Firestore sink at the emulator (host:port)",
     "off",
   ),
-  FIRESTORE_LIVE_QUOTES_COLLECTION: preset(
+  FIRESTORE_LIVE_QUOTES_COLLECTION: optional(
     text(),
-    "live_quotes",
     "collection of the quotes",
+    "`live_quotes`",
   ),
   FIRESTORE_LATEST_COLLECTION: optional(
     text(),

@@ -25,7 +25,10 @@ export class BoundedQueue<Item> {
   offer(item: Item): boolean {
     if (this.length >= this.lengthMax) return false;
     this.#items.push(item);
-    if (this.#takers.length > 0) this.#takers = wake(this.#takers, this.length);
+    // Asked at every item, so nothing is made anew unless somebody wakes.
+    const { length } = this;
+    if (this.#takers.some(({ count }) => count <= length))
+      this.#takers = wake(this.#takers, length);
     return true;
   }
 

@@ -4,7 +4,7 @@
  * each sink has a cursor of its own, and a record goes when every sink is past it.
  */
 import { Database, SQLiteError } from "bun:sqlite";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { SpoolFullError } from "../errors.ts";
 import type { SpoolStatus } from "../../schema/service.ts";
@@ -38,58 +38,43 @@ export interface Spool<Item> {
  * no longer among `sinks` is forgotten: nobody would ever take what waits for it.
  * Throws what SQLite says of a damaged file.
  */
-export function openSpool<Item>(settings: {
-  path: string;
-  sinks: readonly string[];
-  bytesMax?: number;
-}): Spool<Item> {
-  const { path, sinks, bytesMax = SPOOL_BYTES_MAX } = settings;
-  mkdirSync(dirname(path), { recursive: true });
-  const database = new Database(path, { create: true, strict: true });
-  prepare(database, sinks);
-  database.run(
-    "delete from cursors where sink not in (select value from json_each(?))",
-    [JSON.stringify(sinks)],
-  );
-  limitSize(database, bytesMax);
-
-  const insert = database.prepare<unknown, [string, number, number]>(
-    "insert into records (body, checksum, kept_at_ms) values (?, ?, ?)",
-  );
-  const select = database.prepare<
-    { sequence: number; body: string },
-    [string, number]
-  >(
-    "select sequence, body from records where sequence > (select sequence from cursors where sink = ?) order by sequence limit ?",
-  );
-  const appendAll = database.transaction((items: readonly Item[]) => {
-    const now = Date.now();
-    for (const item of items) {
-      const body = JSON.stringify(item);
-      insert.run(body, checksum(body), now);
-    }
-  });
-  const advance = database.transaction((sink: string, sequence: number) => {
-    const passed = countPast(database, sink, sequence);
-    database.run(
-      "update cursors set sequence = max(sequence, ?) where sink = ?",
-      [sequence, sink],
-    );
-    database.run(
-      "delete from records where sequence <= (select min(sequence) from cursors)",
-    );
-    return passed;
-  });
+export function openSpool<Item>(settings: SpoolSettings): Spool<Item> {
+  const { path, sinks } = settings;
+  const first = openFile(settings, 0);
+  /** Absent when it was given up to a full disk; the next append makes another. */
+  let file: SpoolFile | undefined = first;
+  const positions = new Map(sinks.map((sink) => [sink, first.cursorOf(sink)]));
   // Depths are asked for at every batch and every scrape; counting rows each time would grow with the outage.
   const depths = new Map(
-    sinks.map((sink) => [sink, countPast(database, sink)]),
+    [...positions].map(([sink, position]) => [
+      sink,
+      first.count(position, Number.MAX_SAFE_INTEGER),
+    ]),
   );
   let full = false;
+
+  function writeDown(sink: string, position: number): void {
+    try {
+      file?.advance(sink, position);
+      if (depths.get(sink) === 0) file?.shrink();
+      full = false;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // Even forgetting takes room. What is delivered is passed all the same, so that the
+      // rest is; killed now, it is delivered again. Once all is, the file itself can go.
+      full = true;
+      if ([...depths.values()].some((depth) => depth > 0)) return;
+      file?.remove();
+      file = undefined;
+      full = false;
+    }
+  }
 
   return {
     append(items) {
       try {
-        appendAll(items);
+        file ??= openFile(settings, Math.max(0, ...positions.values()));
+        file.append(items.map((item) => JSON.stringify(item)));
       } catch (error) {
         full = isFull(error);
         if (!full) throw error;
@@ -102,20 +87,110 @@ export function openSpool<Item>(settings: {
         depths.set(sink, depth + items.length);
     },
     read: (sink, limit) =>
-      select.all(sink, limit).map(({ sequence, body }) => ({
-        sequence,
-        // Written by append above, with a checksum; `spool verify` reads it again.
-        item: JSON.parse(body) as Item,
-      })),
+      (file?.select(positions.get(sink) ?? 0, limit) ?? []).map(
+        ({ sequence, body }) => ({
+          sequence,
+          // Written by append above, with a checksum; `spool verify` reads it again.
+          item: JSON.parse(body) as Item,
+        }),
+      ),
     advance(sink, sequence) {
-      const depth = (depths.get(sink) ?? 0) - advance(sink, sequence);
-      depths.set(sink, depth);
-      full = false;
-      if (depth === 0) database.run("pragma wal_checkpoint(truncate)");
+      const from = positions.get(sink) ?? 0;
+      const to = Math.max(from, sequence);
+      positions.set(sink, to);
+      depths.set(sink, (depths.get(sink) ?? 0) - (file?.count(from, to) ?? 0));
+      writeDown(sink, to);
     },
     depth: (sink) => depths.get(sink) ?? 0,
-    status: () => ({ ...statusOf(database, path), full }),
-    close: () => database.close(),
+    status: () => ({
+      ...(file === undefined
+        ? { path, records: 0, bytes: 0, cursors: Object.fromEntries(positions) }
+        : statusOf(file.database, path)),
+      full,
+    }),
+    close: () => file?.database.close(),
+  };
+}
+
+export interface SpoolSettings {
+  readonly path: string;
+  readonly sinks: readonly string[];
+  readonly bytesMax?: number;
+}
+
+/** The statements on one file. */
+interface SpoolFile {
+  readonly database: Database;
+  append(bodies: readonly string[]): void;
+  /** The oldest records behind a position. */
+  select(position: number, limit: number): { sequence: number; body: string }[];
+  /** Records behind `from`, up to `to`. */
+  count(from: number, to: number): number;
+  cursorOf(sink: string): number;
+  advance(sink: string, position: number): void;
+  /** Gives the disk back what the log of an outage took. */
+  shrink(): void;
+  /** Closes it and takes it off the disk. */
+  remove(): void;
+}
+
+/** `sequence`: numbers of a new file begin behind it, for no number is used twice. */
+function openFile(
+  { path, sinks, bytesMax = SPOOL_BYTES_MAX }: SpoolSettings,
+  sequence: number,
+): SpoolFile {
+  mkdirSync(dirname(path), { recursive: true });
+  const database = new Database(path, { create: true, strict: true });
+  prepare(database, sinks, sequence);
+  database.run(
+    "delete from cursors where sink not in (select value from json_each(?))",
+    [JSON.stringify(sinks)],
+  );
+  limitSize(database, bytesMax);
+
+  const insert = database.prepare<unknown, [string, number, number]>(
+    "insert into records (body, checksum, kept_at_ms) values (?, ?, ?)",
+  );
+  const select = database.prepare<
+    { sequence: number; body: string },
+    [number, number]
+  >(
+    "select sequence, body from records where sequence > ? order by sequence limit ?",
+  );
+  return {
+    database,
+    append: database.transaction((bodies: readonly string[]) => {
+      const now = Date.now();
+      for (const body of bodies) insert.run(body, checksum(body), now);
+    }),
+    select: (position, limit) => select.all(position, limit),
+    count: (from, to) =>
+      database
+        .query<{ count: number }, [number, number]>(
+          "select count(*) as count from records where sequence > ? and sequence <= ?",
+        )
+        .get(from, to)?.count ?? 0,
+    cursorOf: (sink) =>
+      database
+        .query<{ sequence: number }, [string]>(
+          "select sequence from cursors where sink = ?",
+        )
+        .get(sink)?.sequence ?? 0,
+    advance: database.transaction((sink: string, position: number) => {
+      database.run(
+        "update cursors set sequence = max(sequence, ?) where sink = ?",
+        [position, sink],
+      );
+      database.run(
+        "delete from records where sequence <= (select min(sequence) from cursors)",
+      );
+    }),
+    shrink: () => void database.run("pragma wal_checkpoint(truncate)"),
+    remove: () => {
+      database.close();
+      for (const suffix of ["", "-wal", "-shm"])
+        rmSync(`${path}${suffix}`, { force: true });
+    },
   };
 }
 
@@ -153,7 +228,11 @@ export function checksum(body: string): number {
 }
 
 /** Tables and cursors; the settings that make a commit durable. */
-export function prepare(database: Database, sinks: readonly string[]): void {
+export function prepare(
+  database: Database,
+  sinks: readonly string[],
+  sequence = 0,
+): void {
   database.run("pragma journal_mode = wal");
   // A commit returns only after the log is on the disk.
   database.run("pragma synchronous = full");
@@ -165,7 +244,14 @@ export function prepare(database: Database, sinks: readonly string[]): void {
     "create table if not exists cursors (sink text primary key, sequence integer not null)",
   );
   for (const sink of sinks)
-    database.run("insert or ignore into cursors values (?, 0)", [sink]);
+    database.run("insert or ignore into cursors values (?, ?)", [
+      sink,
+      sequence,
+    ]);
+  if (sequence > 0)
+    database.run("insert into sqlite_sequence values ('records', ?)", [
+      sequence,
+    ]);
 }
 
 function limitSize(database: Database, bytesMax: number): void {
@@ -174,20 +260,6 @@ function limitSize(database: Database, bytesMax: number): void {
     Math.floor(bytesMax / pragma(database, "page_size")),
   );
   database.run(`pragma max_page_count = ${pages}`);
-}
-
-/** Records up to `upTo` that the sink has not been past. */
-function countPast(
-  database: Database,
-  sink: string,
-  upTo = Number.MAX_SAFE_INTEGER,
-): number {
-  const row = database
-    .query<{ count: number }, [string, number]>(
-      "select count(*) as count from records where sequence > (select sequence from cursors where sink = ?) and sequence <= ?",
-    )
-    .get(sink, upTo);
-  return row?.count ?? 0;
 }
 
 export function pragma(

@@ -47,7 +47,7 @@ export async function listen(
     development: false,
     maxRequestBodySize: SOCKET_BODY_BYTES_MAX,
     idleTimeout: IDLE_SECONDS_MAX,
-    fetch: (request) => app.fetch(request),
+    fetch: (request) => app.fetch(asGet(request)),
   });
   let stopped: Promise<void> | undefined;
   return {
@@ -67,6 +67,13 @@ export async function freePort(host: string): Promise<number> {
  */
 export async function requireFreePort(address: Address): Promise<void> {
   bindOnce(address);
+}
+
+/** HEAD is a GET whose body the server keeps back: only so it can say how long the body would be. */
+function asGet(request: Request): Request {
+  return request.method === "HEAD"
+    ? new Request(request, { method: "GET" })
+    : request;
 }
 
 async function drain(server: Bun.Server<undefined>): Promise<void> {

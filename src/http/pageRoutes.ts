@@ -25,7 +25,7 @@ export function addPageRoutes(
         title: "feedkeeper",
         version: view.status().version,
         description:
-          'Errors are {"detail": "…"} with the right status, whichever route they come from.',
+          'Errors are {"detail": "…"} with the right status, whichever route they come from; any route may answer 401 (a token is needed), 405, 421 (the Host is not this service) and 500.',
       },
       servers: [{ url: "/" }],
       security: readsNeedToken(rules) ? [{ bearerAuth: [] }] : [],

@@ -21,7 +21,7 @@ const check = z
     required: z.boolean().openapi({ description: "Readiness depends on it." }),
     state: z.string(),
     since: time,
-    detail: z.string().exactOptional(),
+    detail: z.string().optional(),
   })
   .readonly()
   .openapi("HealthCheck");
@@ -48,8 +48,8 @@ const account = z
         reason: z.string(),
       })
       .readonly()
-      .exactOptional(),
-    lastFrameAt: time.exactOptional(),
+      .optional(),
+    lastFrameAt: time.optional(),
     backfill: z.string(),
     healer: z.string(),
     undeliveredToday: count,
@@ -68,7 +68,7 @@ const sink = z
     queued: count,
     spooled: count,
     written: count,
-    lastError: z.string().exactOptional(),
+    lastError: z.string().optional(),
   })
   .readonly()
   .openapi("SinkStatus");
@@ -78,7 +78,7 @@ const spool = z
     path: z.string(),
     records: count,
     bytes: count,
-    oldestSeconds: z.number().nonnegative().exactOptional(),
+    oldestSeconds: z.number().nonnegative().optional(),
     cursors: z.record(z.string(), count).readonly(),
     full: z.boolean(),
   })
@@ -106,13 +106,11 @@ export const treeSchema = z
     state: z.string(),
     since: time,
     restarts: count,
-    lastError: z.string().exactOptional(),
-    detail: z.record(z.string(), z.unknown()).readonly().exactOptional(),
-    strategy: z
-      .enum(["one_for_one", "rest_for_one", "one_for_all"])
-      .exactOptional(),
+    lastError: z.string().optional(),
+    detail: z.record(z.string(), z.unknown()).readonly().optional(),
+    strategy: z.enum(["one_for_one", "rest_for_one", "one_for_all"]).optional(),
     get children() {
-      return z.array(treeSchema).readonly().exactOptional();
+      return z.array(treeSchema).readonly().optional();
     },
   })
   .readonly()
@@ -125,7 +123,7 @@ const interval = z
     state: z.enum(["live", "healed", "confirmed_empty", "deaf", "unknown"]),
     from: time,
     to: time,
-    rows: count.exactOptional(),
+    rows: count.optional(),
   })
   .readonly()
   .openapi("CoverageInterval");
@@ -151,6 +149,14 @@ export const coverageSchema = z
   .readonly()
   .openapi("CoverageReport");
 
+/**
+ * What the generator shows as optional it takes for "may be undefined"; of JSON
+ * only "may be absent" is true, as the interfaces say.
+ */
+type Exact<Value> = Value extends object
+  ? { [Member in keyof Value]: Exact<Exclude<Value[Member], undefined>> }
+  : Value;
+
 /** Identity, not assignability: an optional member that one side lacks counts. */
 type Same<Left, Right> =
   (<Value>() => Value extends Left ? 1 : 2) extends <
@@ -161,12 +167,12 @@ type Same<Left, Right> =
 
 /** Not compiled unless every schema and its interface say the same. */
 export const schemasAgree: [
-  Same<z.output<typeof healthSchema>, Health>,
-  Same<z.output<typeof statusSchema>, ServiceStatus>,
+  Same<Exact<z.output<typeof healthSchema>>, Health>,
+  Same<Exact<z.output<typeof statusSchema>>, ServiceStatus>,
   // Without the children, whose types are the same only as long as the nodes are.
   Same<
-    Omit<z.output<typeof treeSchema>, "children">,
+    Exact<Omit<z.output<typeof treeSchema>, "children">>,
     Omit<TreeNode, "children">
   >,
-  Same<z.output<typeof coverageSchema>, CoverageReport>,
+  Same<Exact<z.output<typeof coverageSchema>>, CoverageReport>,
 ] = [true, true, true, true];

@@ -154,6 +154,10 @@ const restart = createRoute({
         },
       },
     },
+    401: errorResponse("API_TOKEN is set, and the token is missing or wrong."),
+    403: errorResponse("The request comes from a page of another site."),
     404: errorResponse("No such actor."),
+    413: errorResponse("The body is too large."),
+    415: errorResponse("There is a body, and it is not JSON."),
   },
 });

@@ -195,9 +195,11 @@ function goodFriday(year: number): string {
   return dayText(Date.UTC(year, 2, 22 + daysFromMarch22 - 2));
 }
 
+/** Midnight UTC of a day; undefined unless it is a `YYYY-MM-DD` that exists. */
 function dateOf(day: string): Date | undefined {
   const ms = Date.parse(`${day}T00:00:00Z`);
-  return Number.isNaN(ms) ? undefined : new Date(ms);
+  // Date.parse also takes a bare year, and rolls 30 February over into March.
+  return Number.isNaN(ms) || dayText(ms) !== day ? undefined : new Date(ms);
 }
 
 function dayText(ms: number): string {

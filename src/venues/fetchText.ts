@@ -6,8 +6,8 @@ import { VenueError, type VenueFailure } from "../errors.ts";
 
 /** Longest a venue may take to answer one request. */
 const REQUEST_MS_MAX = 20_000;
-/** How much of an error body goes into a message. */
-const ERROR_BODY_CHARACTERS_MAX = 200;
+/** How much of what a venue says of its failure goes into a message. */
+const COMPLAINT_CHARACTERS_MAX = 200;
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
@@ -77,20 +77,23 @@ function retryAfterMs(headers: Headers): number | undefined {
   const value = headers.get("retry-after");
   if (value === null) return undefined;
   if (/^\d+(\.\d+)?$/.test(value)) return Number(value) * 1000;
+  // Date.parse makes a year of almost any number, also of "-5".
+  if (!/[a-z]/i.test(value)) return undefined;
   const at = Date.parse(value);
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }
 
-/** The venue's message, or the start of whatever the body is (HTML on a 5xx). */
+/** The start of the venue's message, or of whatever the body is (HTML on a 5xx). */
 function messageOf(text: string): string {
+  let message = text;
   try {
     const body: unknown = JSON.parse(text);
     if (typeof body === "object" && body !== null && "message" in body)
-      return String(body.message);
+      message = String(body.message);
   } catch {
     // Not JSON: shown as it is.
   }
-  return text.replace(/\s+/g, " ").slice(0, ERROR_BODY_CHARACTERS_MAX);
+  return message.replace(/\s+/g, " ").slice(0, COMPLAINT_CHARACTERS_MAX);
 }
 
 /** Query strings may be long and hosts are configuration: the path is what identifies a call. */

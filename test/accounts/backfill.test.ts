@@ -4,7 +4,7 @@ import {
   backfill,
   type BackfillProgress,
 } from "../../src/accounts/backfill.ts";
-import { gaps } from "../../src/accounts/coverage.ts";
+import { type Fact, gaps } from "../../src/accounts/coverage.ts";
 import { DAY, HOUR, MINUTE } from "../../src/clock.ts";
 import {
   accountScript,
@@ -15,6 +15,7 @@ import {
   orderOf,
   type Script,
   ScriptedVenue,
+  uuid,
 } from "../support/accountScript.ts";
 
 const never = new AbortController().signal;
@@ -23,6 +24,12 @@ async function backfilled(script: Script, untilMs = NOW) {
   const rows = await backfill(script.run, untilMs, never);
   script.store.commit(script.queue);
   return rows;
+}
+
+/** A fact with its times as month, day and hour. */
+function shown({ stream, state, from, to }: Fact): string {
+  const hour = (at: Date) => iso(+at).slice(5, 13);
+  return `${stream} ${state} ${hour(from)}..${hour(to)}`;
 }
 
 /** Queries of a path, without those that ask where history begins. */
@@ -50,12 +57,45 @@ describe("history begins", () => {
       earliest_order: iso(NOW - 3 * DAY),
       earliest_activity: iso(NOW - 2 * DAY),
     });
-    expect(readings(script.venue, "/v2/orders")[0]?.get("after")).toBe(
-      iso(NOW - 4 * DAY - 1),
+    expect(script.store.recorded.map(shown)).toEqual([
+      "orders confirmed_empty 09-06T00..09-12T14",
+      "orders healed 09-12T14..09-16T14",
+      "activities confirmed_empty 09-06T00..09-13T14",
+      "activities healed 09-13T14..09-16T14",
+    ]);
+  });
+
+  test("and that nothing lies before it is confirmed by one reading, once", async () => {
+    const { venue, store, ...script } = accountScript();
+    venue.orders.push(orderOf(1, NOW - 3 * DAY));
+    venue.activities.push(fillOf(1, NOW - 3 * DAY));
+    await backfilled({ venue, store, ...script });
+    const first = store.recorded.length;
+
+    await backfilled(accountScript({ venue, store }));
+    expect(store.recorded.slice(first)).toEqual([]);
+
+    // More days are wanted than the first time: only those are asked for.
+    await backfilled(accountScript({ venue, store, backfillDays: 12 }));
+    expect(store.recorded.slice(first).map(shown)).toEqual([
+      "orders confirmed_empty 09-04T00..09-06T00",
+      "activities confirmed_empty 09-04T00..09-06T00",
+    ]);
+  });
+
+  test("earlier, where a row is booked before the first of the list and settled after it", async () => {
+    const script = accountScript();
+    const deposit = feeOf(1, NOW - 5 * DAY);
+    const settled = iso(NOW - DAY).slice(0, 10);
+    script.venue.activities.push(fillOf(2, NOW - 2 * DAY), {
+      ...deposit,
+      date: settled,
+      id: `${settled.replaceAll("-", "")}000000000::${uuid(1)}`,
+    });
+    expect((await backfilled(script)).activities).toBe(2);
+    expect(script.store.recorded.map(shown)).toContain(
+      "activities healed 09-06T00..09-13T14",
     );
-    expect(
-      readings(script.venue, "/v2/account/activities")[0]?.get("after"),
-    ).toBe(iso(NOW - 3 * DAY - 1));
   });
 
   test("with a deposit that has no time of day", async () => {
@@ -128,12 +168,24 @@ test("orders and activities go each by their own facts", async () => {
   script.store.recorded.push({
     stream: "orders",
     state: "healed",
-    from: new Date(NOW - 9 * DAY),
+    from: new Date(NOW - 11 * DAY),
     to: new Date(NOW),
     rows: 1,
   });
   expect(await backfilled(script)).toEqual({ orders: 0, activities: 1 });
   expect(readings(script.venue, "/v2/orders")).toEqual([]);
+});
+
+test("after a start no time of the wanted days is unknown", async () => {
+  const script = accountScript();
+  script.venue.orders.push(orderOf(1, NOW - 3 * DAY));
+  script.venue.activities.push(fillOf(1, NOW - 2 * DAY));
+  await backfilled(script);
+  const wanted = { from: NOW - 10 * DAY, to: NOW };
+  expect([
+    gaps(script.store.recorded, "orders", wanted),
+    gaps(script.store.recorded, "activities", wanted),
+  ]).toEqual([[], []]);
 });
 
 test("after a downtime only the hole is read", async () => {

@@ -103,6 +103,48 @@ test("a full disk is said, keeps what was kept, and takes again once there is ro
   expect(spool.status()).toMatchObject({ records: 1, full: false });
 });
 
+test("on a disk without room even for forgetting, what is delivered is passed, and once all is, it begins anew", async () => {
+  spool.close();
+  const code = `
+    const { openSpool } = await import(${JSON.stringify(join(import.meta.dir, "../../src/flow/spool.ts"))});
+    const spool = openSpool({ path: ${JSON.stringify(path)}, sinks: ["one"] });
+    const say = (what) => console.log(what, spool.depth("one"), spool.status().full);
+    const text = "x".repeat(2000);
+    let kept = 0;
+    try {
+      for (;;) spool.append([{ n: kept++, text }]);
+    } catch (error) {
+      console.log(error.name, kept > 50);
+    }
+    const first = spool.read("one", 20).at(-1);
+    spool.advance("one", first.sequence);
+    console.log(spool.read("one", 1)[0].item.n, spool.depth("one") === kept - 21);
+    spool.advance("one", spool.read("one", kept).at(-1).sequence);
+    say("all delivered");
+    spool.append([{ n: -1 }]);
+    say("one more");
+    const [next] = spool.read("one", 9);
+    console.log(next.item.n, next.sequence > first.sequence);`;
+  // A limit of the file's length is what the end of a disk is to a file.
+  const child = Bun.spawn([
+    "bash",
+    "-c",
+    `trap '' XFSZ; ulimit -f 1200; exec "$0" -e "$1"`,
+    process.execPath,
+    code,
+  ]);
+  expect(await new Response(child.stdout).text()).toBe(
+    [
+      "SpoolFullError true",
+      "20 true",
+      "all delivered 0 false",
+      "one more 1 false",
+      "-1 true",
+      "",
+    ].join("\n"),
+  );
+});
+
 test("verify names a damaged record, repair keeps the others and sets the file aside", () => {
   spool.append(numbers(0, 5));
   spool.advance("one", 2);

@@ -12,6 +12,10 @@ export interface AccountFact extends CoverageFact {
   readonly account: string;
 }
 
+/** The same of a symbol's minute bars: the symbol stands where an account would. */
+export type RecordedFact =
+  AccountFact | (Omit<AccountFact, "stream"> & { readonly stream: "bars" });
+
 /** A fact as it is stored, for reckoning with. */
 export interface StoredFact {
   readonly stream: AccountStream;
@@ -27,7 +31,7 @@ export interface StoredFact {
  */
 export async function recordCoverage(
   sql: Sql | Transaction,
-  facts: readonly AccountFact[],
+  facts: readonly RecordedFact[],
 ): Promise<void> {
   if (facts.length === 0) return;
   const incoming = JSON.stringify(
@@ -59,18 +63,17 @@ export async function recordCoverage(
 }
 
 /** Within one batch too: a live session extends itself many times a minute. */
-export function joinContinued(facts: readonly AccountFact[]): AccountFact[] {
-  const joined: AccountFact[] = [];
+export function joinContinued(facts: readonly RecordedFact[]): RecordedFact[] {
+  const joined: RecordedFact[] = [];
+  const lastOf = new Map<string, number>();
   for (const fact of facts) {
-    const index = joined.findLastIndex(
-      (other) =>
-        other.account === fact.account &&
-        other.stream === fact.stream &&
-        other.state === fact.state &&
-        other.session === fact.session,
+    const name = [fact.account, fact.stream, fact.state, fact.session].join(
+      " ",
     );
-    const other = joined[index];
+    const index = lastOf.get(name);
+    const other = index === undefined ? undefined : joined[index];
     if (
+      index !== undefined &&
       other !== undefined &&
       other.from <= fact.from &&
       other.to >= fact.from
@@ -83,7 +86,10 @@ export function joinContinued(facts: readonly AccountFact[]): AccountFact[] {
             ? (other.rows ?? 0) + (fact.rows ?? 0)
             : Math.max(other.rows ?? 0, fact.rows ?? 0),
       };
-    } else joined.push(fact);
+    } else {
+      lastOf.set(name, joined.length);
+      joined.push(fact);
+    }
   }
   return joined;
 }
@@ -119,7 +125,8 @@ export async function coverageFacts(
 
 /**
  * By New York day: fills in the store, and those of them that no stream message
- * ever told of. Reckoned from the rows, so a late message corrects the past.
+ * ever told of, since the account's stream first listened: before that there was
+ * nothing to deliver. Reckoned from the rows, so a late message corrects the past.
  */
 export async function deliveryShares(
   sql: Sql,
@@ -143,6 +150,10 @@ export async function deliveryShares(
       )::int as undelivered
     from ${sql(activities)} a
     where a.activity_type = 'FILL' and a.transaction_time >= ${range.from} and a.transaction_time < ${range.to}
+      and a.transaction_time >= (
+        select min(from_at) from feedkeeper.coverage
+        where account = ${account} and stream = 'trade_updates' and state = 'live'
+      )
     group by 1 order by 1`;
   return rows.map(({ day, fills, undelivered }) => ({
     account,

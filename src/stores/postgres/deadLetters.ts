@@ -7,10 +7,18 @@ export interface DeadLetter {
   readonly reason: string;
 }
 
+/** Any text set aside; `account` names the account or feed it came from. */
+interface AnyLetter {
+  readonly record: Pick<AccountRecord, "account" | "raw" | "receivedAtMs"> & {
+    readonly kind: string;
+  };
+  readonly reason: string;
+}
+
 /** One row for each text set aside; the same text of the same account twice is one row, open again if it was written meanwhile. */
 export async function insertDeadLetters(
   sql: Sql | Transaction,
-  letters: readonly DeadLetter[],
+  letters: readonly AnyLetter[],
 ): Promise<void> {
   if (letters.length === 0) return;
   const rows = letters.map(({ record, reason }) => {

@@ -1,6 +1,6 @@
 /**
- * Numbered migrations: `schema/sql/service` once a database, `schema/sql/account`
- * once an account. Several replicas may start at one time: whoever has the
+ * Numbered migrations: `schema/sql/service` and `schema/sql/market` once a database,
+ * `schema/sql/account` once an account. Several replicas may start at one time: whoever has the
  * advisory lock works, the others wait and find it done.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -41,6 +41,21 @@ export async function migrateService(sql: Sql): Promise<void> {
   });
 }
 
+/** Creates the tables of market data, or brings those of an older service forward. */
+export async function migrateMarket(sql: Sql): Promise<void> {
+  await migrateService(sql);
+  await sql.begin(async (transaction) => {
+    await transaction`set local statement_timeout = 0`;
+    await transaction`select pg_advisory_xact_lock(${LOCK})`;
+    await applyMissing(
+      transaction,
+      "market",
+      migrationsIn("market"),
+      (text) => text,
+    );
+  });
+}
+
 /** Creates the tables of an account, or brings those of an older service forward. */
 export async function migrateAccount(
   sql: Sql,
@@ -70,6 +85,19 @@ export async function migrateAccount(
   });
 }
 
+/** Whether {@link migrateService} and {@link migrateAccount} have been here. */
+export async function hasAccountTables(
+  sql: Sql,
+  schema: string,
+  slug: string,
+): Promise<boolean> {
+  const { activities } = accountTables(schema, slug);
+  const [row] = await sql<[{ present: boolean }]>`
+    select to_regclass('feedkeeper.coverage') is not null
+      and to_regclass(${activities}) is not null as present`;
+  return row.present;
+}
+
 async function applyMissing(
   transaction: Transaction,
   scope: string,
@@ -95,7 +123,7 @@ async function applyMissing(
   }
 }
 
-function migrationsIn(folder: "service" | "account"): Migration[] {
+function migrationsIn(folder: "service" | "account" | "market"): Migration[] {
   const directory = join(DIRECTORY, folder);
   return readdirSync(directory)
     .filter((file) => /^\d{4}_\w+\.sql$/.test(file))

@@ -3,8 +3,13 @@
  * text in, rows out. What cannot be read throws {@link MalformedError}; what the
  * venue adds one day (members, events, types) passes.
  */
-import { multiply, negate } from "../../../schema/decimal.ts";
-import { isoOfMicros, microsOf, nanosOf } from "../../../schema/instant.ts";
+import { compare, multiply, negate } from "../../../schema/decimal.ts";
+import {
+  isoOfMicros,
+  microsOf,
+  nanosOf,
+  storedTime,
+} from "../../../schema/instant.ts";
 import type { AccountRecord } from "../../../schema/messages.ts";
 import {
   elementTexts,
@@ -39,7 +44,9 @@ export function rowsOfRecord(record: AccountRecord): AccountRows {
       return rowsOfTradeUpdate(record.raw);
     case "order":
       return {
-        orders: ordersOf(record.raw, { mayLower: true }),
+        orders: ordersOf(record.raw, parseObject(record.raw), {
+          mayLower: true,
+        }),
         events: [],
         activities: [],
       };
@@ -59,39 +66,34 @@ export function rowsOfTradeUpdate(raw: string): AccountRows {
   const event = readText(data["event"]);
   if (event === undefined)
     throw new MalformedError("trade update without event");
-  const orderText = isObject(data["order"])
-    ? memberText(raw, "order")
-    : undefined;
+  const told = data["order"];
+  const orderText = isObject(told) ? memberText(raw, "order") : undefined;
   const orders =
-    orderText === undefined
+    !isObject(told) || orderText === undefined
       ? []
-      : ordersOf(orderText, { mayLower: AMENDMENTS.has(event) });
-  const order = orders[0];
+      : ordersOf(orderText, told, { mayLower: AMENDMENTS.has(event) });
   return {
     orders,
     events: [
       {
         event_key: readText(data["event_id"]) ?? digest(raw),
-        order_id: order?.id ?? null,
+        order_id: orders[0]?.id ?? null,
         event,
         execution_id: readUuid(data["execution_id"], "execution_id") ?? null,
         event_at: timeOf(data, "timestamp") ?? timeOf(data, "at") ?? null,
         raw_json: raw,
       },
     ],
-    activities:
-      EXECUTIONS.has(event) && order !== undefined
-        ? executionsOf(raw, data, order)
-        : [],
+    activities: EXECUTIONS.has(event) ? executionsOf(raw, data, orders) : [],
   };
 }
 
-/** An order object and, as rows of their own with `parent_id`, its legs. */
+/** An order object, as text and parsed, and, as rows of their own with `parent_id`, its legs. */
 function ordersOf(
   raw: string,
+  order: Members,
   { mayLower, parentId }: { mayLower: boolean; parentId?: string },
 ): OrderRow[] {
-  const order = parseObject(raw);
   const id = readUuid(order["id"], "order id");
   if (id === undefined) throw new MalformedError("order without id");
   const status = readText(order["status"]);
@@ -144,7 +146,7 @@ function ordersOf(
   };
   if (legs === undefined) return [row];
   const legRows = elementTexts(legs).flatMap((leg) =>
-    ordersOf(leg, { mayLower, parentId: id }),
+    ordersOf(leg, parseObject(leg), { mayLower, parentId: id }),
   );
   return [row, ...legRows];
 }
@@ -187,41 +189,55 @@ export function activityOf(raw: string): ActivityRow {
 function executionsOf(
   raw: string,
   data: Members,
-  order: OrderRow,
+  orders: readonly OrderRow[],
 ): ActivityRow[] {
+  const [order] = orders;
+  if (order === undefined) return [];
   const legs = Array.isArray(data["legs"]) ? data["legs"].filter(isObject) : [];
   if (legs.length === 0) {
     return [
       executionOf(raw, data, {
-        orderId: order.id,
-        symbol: order.symbol,
-        side: order.side,
-        cumQty: order.filled_qty,
+        order_id: order.id,
+        symbol: order.symbol || null,
+        side: order.side || null,
+        cum_qty: filledOf(order),
+        place: 0,
       }),
     ];
   }
-  return legs.map((leg) =>
-    executionOf(
+  return legs.map((leg, place) => {
+    const legId = readUuid(leg["order_id"], "leg order_id");
+    // A leg of a spread may be sold where the spread is bought: only its own order tells.
+    const legOrder = orders.find(({ id }) => id === legId);
+    return executionOf(
       raw,
       { timestamp: data["timestamp"], at: data["at"], ...leg },
       {
-        orderId: readUuid(leg["order_id"], "leg order_id") ?? order.id,
-        symbol: (readText(leg["symbol"]) ?? order.symbol).toUpperCase(),
-        side: readText(leg["side"])?.toLowerCase() ?? order.side,
-        cumQty: null,
+        order_id: legId ?? order.id,
+        symbol:
+          readText(leg["symbol"])?.toUpperCase() ?? (legOrder?.symbol || null),
+        side: readText(leg["side"])?.toLowerCase() ?? (legOrder?.side || null),
+        cum_qty: legOrder === undefined ? null : filledOf(legOrder),
+        place,
       },
-    ),
-  );
+    );
+  });
 }
 
+/** What an order had filled after an execution: more than nothing, else it is not known. */
+function filledOf({ filled_qty }: OrderRow): string | null {
+  return compare(filled_qty, "0") > 0 ? filled_qty : null;
+}
+
+/** An execution of an order; `place` is its place among those of the message. */
 function executionOf(
   raw: string,
   execution: Members,
-  order: {
-    orderId: string;
-    symbol: string;
-    side: string;
-    cumQty: string | null;
+  {
+    place,
+    ...order
+  }: Pick<ActivityRow, "order_id" | "symbol" | "side" | "cum_qty"> & {
+    place: number;
   },
 ): ActivityRow {
   const qty = readDecimal(execution["qty"], "qty") ?? null;
@@ -232,19 +248,18 @@ function executionOf(
     readText(execution["timestamp"]) ?? readText(execution["at"]) ?? "",
   );
   // Without an execution id the fill is known by its order and what was filled after it.
-  const name = executionId ?? `${order.orderId}:${order.cumQty ?? digest(raw)}`;
+  const name =
+    executionId ??
+    `${order.order_id}:${order.cum_qty ?? `${digest(raw)}:${place}`}`;
   return {
+    ...order,
     id: micros === undefined ? `stream_${name}` : activityId(micros, name),
     activity_type: "FILL",
     transaction_time: micros === undefined ? null : isoOfMicros(micros),
-    symbol: order.symbol,
-    side: order.side,
     qty,
     price,
     net_amount: cashOf(order.side, qty, price),
     execution_id: executionId,
-    order_id: order.orderId,
-    cum_qty: order.cumQty,
     raw_json: raw,
     path: "stream",
   };
@@ -256,9 +271,11 @@ function cashOf(
   qty: string | null,
   price: string | null,
 ): string | null {
-  if (side === null || qty === null || price === null) return null;
-  const amount = multiply(qty, price);
-  return side === "buy" ? negate(amount) : amount;
+  if (qty === null || price === null) return null;
+  // The venue's words are buy, sell, sell_short; more begin with these two.
+  if (side?.startsWith("buy")) return negate(multiply(qty, price));
+  if (side?.startsWith("sell")) return multiply(qty, price);
+  return null;
 }
 
 /** The venue's time of an activity; a bare date is its midnight UTC, as the seed system stored it. */
@@ -284,10 +301,10 @@ function activityTime(activity: Members): string | null {
 function timeOf(members: Members, name: string): string | undefined {
   const text = readText(members[name]);
   if (text === undefined) return undefined;
-  const micros = microsOf(text);
-  if (micros === undefined)
+  const time = storedTime(text);
+  if (time === undefined)
     throw new MalformedError(`${name} is no time: ${text}`);
-  return isoOfMicros(micros);
+  return time;
 }
 
 function digest(text: string): string {

@@ -12,6 +12,13 @@ const ORDERS_PAGE = 500;
 export const ACTIVITIES_PAGE = 100;
 /** A time cursor reads this much again: orders of one instant, and those that routing moved. */
 const TIME_OVERLAP_MS = 1000;
+/** Routing has not moved `submitted_at` of such an order yet, and with it its place among the pages. */
+const UNROUTED = new Set([
+  "pending_new",
+  "accepted",
+  "accepted_for_bidding",
+  "held",
+]);
 
 export interface Page {
   /** Only what no earlier page of this reading held. */
@@ -27,7 +34,7 @@ export interface Page {
  * Orders submitted after `from` (exclusive; all when undefined), each with its
  * legs inside, oldest first.
  *
- * The first page is asked for by time, the following by the id of the last
+ * The first page is asked for by time, the following by the id of a last
  * order: a time cursor would step over orders of one instant, and `submitted_at`
  * moves when an order is routed. A venue that does not know the id cursor answers
  * with what was read already; then time with an overlap has to do.
@@ -74,7 +81,7 @@ export async function* orderPages(
             after: new Date(Date.parse(lastAt) - TIME_OVERLAP_MS).toISOString(),
             until,
           }
-        : { after_order_id: readText(page.at(-1)?.value["id"]) };
+        : { after_order_id: orderCursor(page) };
   }
 }
 
@@ -101,8 +108,19 @@ export async function* openOrderPages(
     yield { rows, completeTo: undefined };
     if (page.length < ORDERS_PAGE) return;
     if (rows.length === 0) throw stuck("/v2/orders");
-    cursor = readText(page.at(-1)?.value["id"]);
+    cursor = orderCursor(page);
   }
+}
+
+/**
+ * The id behind which the next page begins: of the last order that stays where it
+ * is. One that is routed between two pages would take those in between with it.
+ */
+function orderCursor(page: readonly RawObject[]): string | undefined {
+  const last =
+    page.findLast(({ value }) => !UNROUTED.has(String(value["status"]))) ??
+    page.at(-1);
+  return readText(last?.value["id"]);
 }
 
 /** One order by its id; undefined when the venue does not know it. */

@@ -13,7 +13,7 @@ import {
   MalformedError,
   parseObject,
 } from "../../../schema/read.ts";
-import { fetchText, type Fetch } from "../fetchText.ts";
+import { fetchText, type Fetch, type Reply } from "../fetchText.ts";
 
 /** Tries of one request before its caller hears of it. */
 const TRIES_MAX = 5;
@@ -53,11 +53,12 @@ export function createAlpacaRest(settings: {
     "APCA-API-SECRET-KEY": account.secretKey,
   };
 
-  async function text(
+  async function ask<Body>(
     path: string,
     query: Query,
     { priority, signal }: CallOptions,
-  ): Promise<string> {
+    read: (text: string) => Body,
+  ): Promise<Body> {
     const url = `${account.restUrl}${path}${queryText(query)}`;
     for (let tried = 1; ; tried++) {
       await budget.acquire(priority, signal);
@@ -71,7 +72,7 @@ export function createAlpacaRest(settings: {
             budget.observe(rateLimitOf(replyHeaders));
           },
         });
-        return reply.text;
+        return readBody(path, reply, read);
       } catch (error) {
         if (!(error instanceof VenueError)) throw error;
         if (error.status === undefined) onReply?.(0);
@@ -90,13 +91,9 @@ export function createAlpacaRest(settings: {
   }
 
   return {
-    async array(path, query, options) {
-      return objectsOf(path, await text(path, query, options));
-    },
-    async object(path, query, options) {
-      const raw = await text(path, query, options);
-      return readBody(path, () => ({ raw, value: parseObject(raw) }));
-    },
+    array: (path, query, options) => ask(path, query, options, objectsOf),
+    object: (path, query, options) =>
+      ask(path, query, options, (raw) => ({ raw, value: parseObject(raw) })),
   };
 }
 
@@ -104,25 +101,27 @@ export function createAlpacaRest(settings: {
  * Elements of a page that are no objects are kept too (`value` empty), so that
  * the reader of the rows sets them aside with their text.
  */
-function objectsOf(path: string, body: string): RawObject[] {
-  return readBody(path, () => {
-    const values: unknown = JSON.parse(body);
-    if (!Array.isArray(values))
-      throw new MalformedError("an array is expected");
-    return elementTexts(body).map((raw, index) => {
-      const value: unknown = values[index];
-      return { raw, value: isObject(value) ? value : {} };
-    });
+function objectsOf(text: string): RawObject[] {
+  const values: unknown = JSON.parse(text);
+  if (!Array.isArray(values)) throw new MalformedError("an array is expected");
+  return elementTexts(text).map((raw, index) => {
+    const value: unknown = values[index];
+    return { raw, value: isObject(value) ? value : {} };
   });
 }
 
 /** An answer of 200 that is no JSON comes from something in between (a proxy's page): it may pass. */
-function readBody<T>(path: string, read: () => T): T {
+function readBody<Body>(
+  path: string,
+  { status, text }: Reply,
+  read: (text: string) => Body,
+): Body {
   try {
-    return read();
+    return read(text);
   } catch (error) {
     throw new VenueError(`unreadable answer from ${path}`, {
       failure: "unavailable",
+      status,
       cause: error,
     });
   }

@@ -74,7 +74,10 @@ export function readTradeFrame(text: string): TradeFrame {
         ? { type: "authorized" }
         : {
             type: "unauthorized",
-            reason: readText(data["message"]) ?? `${String(data["status"])}`,
+            reason:
+              readText(data["message"]) ??
+              readText(data["status"]) ??
+              "no status",
           };
     case "listening": {
       const streams = Array.isArray(data["streams"])

@@ -49,15 +49,31 @@ export function countOf(
 ): number {
   const text = query.get(name);
   if (text === null) return fallback;
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > max)
-    throw unprocessable(`invalid ${name}: ${text}`);
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > max) throw unprocessable(`invalid ${name}: ${text}`);
   return count;
 }
 
+/** As the venue's own language reads a truth value; Python's clients write `True`. */
+export function flagOf(query: URLSearchParams, name: string): boolean {
+  const text = query.get(name);
+  if (text === null || /^(0|f|false)$/i.test(text)) return false;
+  if (/^(1|t|true)$/i.test(text)) return true;
+  throw unprocessable(`invalid ${name}: ${text}`);
+}
+
+/** A word of a list, or nothing when the parameter is absent. */
+export function wordOf(
+  query: URLSearchParams,
+  name: string,
+  words: readonly string[],
+): string | undefined {
+  const text = query.get(name) ?? undefined;
+  if (text !== undefined && !words.includes(text))
+    throw unprocessable(`invalid ${name}: ${text}`);
+  return text;
+}
+
 export function directionOf(query: URLSearchParams): "asc" | "desc" {
-  const direction = query.get("direction") ?? "desc";
-  if (direction !== "asc" && direction !== "desc")
-    throw unprocessable(`invalid direction: ${direction}`);
-  return direction;
+  return wordOf(query, "direction", ["asc", "desc"]) === "asc" ? "asc" : "desc";
 }

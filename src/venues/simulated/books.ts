@@ -42,7 +42,7 @@ const TABLES = `
   create index if not exists orders_by_time on orders (account, submitted_at, id);
   create unique index if not exists orders_by_client_id on orders (account, client_order_id);
   create index if not exists orders_open on orders (account, submitted_at, id) where is_open = 1;
-  create index if not exists orders_by_parent on orders (account, parent_id) where parent_id is not null;
+  create index if not exists legs_by_parent on orders (account, parent_id, submitted_at, id) where parent_id is not null;
   create table if not exists activities (
     account text not null, id text not null, type text not null, created_at text not null, visible_ms integer not null,
     order_id text, body text not null, primary key (account, id, type)) without rowid;
@@ -51,6 +51,8 @@ const TABLES = `
   create index if not exists events_by_account on events (account, seq);
   create table if not exists positions (account text not null, symbol text not null, qty integer not null, cost_cents integer not null, primary key (account, symbol)) without rowid;
 `;
+
+const POSITION = "symbol, qty, cost_cents as costCents";
 
 export class Books {
   readonly #database: Database;
@@ -62,6 +64,15 @@ export class Books {
     this.#database.run("pragma journal_mode = wal");
     this.#database.run("pragma synchronous = normal");
     this.#database.run(TABLES);
+  }
+
+  /** How often these books were opened for trading before; the next time it is one more. */
+  countRun(): number {
+    const { user_version: runs } = this.#database
+      .query<{ user_version: number }, []>("pragma user_version")
+      .get() ?? { user_version: 0 };
+    this.#database.run(`pragma user_version = ${runs + 1}`);
+    return runs;
   }
 
   /** All of it or, when the process dies in between, nothing. */
@@ -166,6 +177,27 @@ export class Books {
       .map(({ body }) => readOrder(body));
   }
 
+  /** The legs of an order that was replaced wait for the one in its place. */
+  moveLegs(account: string, fromId: string, toId: string): void {
+    this.#run(
+      "update orders set parent_id = $toId where account = $account and parent_id = $fromId",
+      { account, fromId, toId },
+    );
+  }
+
+  /** Orders that go on by themselves, each with its legs: open, or with a leg that waits. */
+  alive(account: string): VenueOrder[] {
+    return this.#database
+      .query<{ body: string }, { account: string }>(
+        `select body from orders where account = $account and id in (
+           select coalesce(parent_id, id) from orders where account = $account and is_open = 1
+           union select parent_id from orders where account = $account and parent_id is not null and status = 'held')
+         order by submitted_at, id`,
+      )
+      .all({ account })
+      .map(({ body }) => readOrder(body));
+  }
+
   /** Orders by `submitted_at` and id; `where` is a condition made by the REST face, never a caller's text. */
   orders(
     account: string,
@@ -267,28 +299,21 @@ export class Books {
 
   position(account: string, symbol: string): Position {
     return (
-      this.positions(account).find((held) => held.symbol === symbol) ?? {
-        symbol,
-        qty: 0,
-        costCents: 0,
-      }
+      this.#database
+        .query<Position, { account: string; symbol: string }>(
+          `select ${POSITION} from positions where account = $account and symbol = $symbol`,
+        )
+        .get({ account, symbol }) ?? { symbol, qty: 0, costCents: 0 }
     );
   }
 
+  /** What is held; what was sold altogether is left out. */
   positions(account: string): Position[] {
     return this.#database
-      .query<
-        { symbol: string; qty: number; cost_cents: number },
-        { account: string }
-      >(
-        "select symbol, qty, cost_cents from positions where account = $account and qty <> 0 order by symbol",
+      .query<Position, { account: string }>(
+        `select ${POSITION} from positions where account = $account and qty <> 0 order by symbol`,
       )
-      .all({ account })
-      .map(({ symbol, qty, cost_cents }) => ({
-        symbol,
-        qty,
-        costCents: cost_cents,
-      }));
+      .all({ account });
   }
 
   putPosition(account: string, { symbol, qty, costCents }: Position): void {

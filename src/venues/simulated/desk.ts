@@ -2,29 +2,35 @@
  * One account's side of the exchange: every change of an order is booked first,
  * all of it or nothing, and then told to whoever listens.
  */
-import { newYorkDay } from "../../../schema/instant.ts";
+import {
+  type Booking,
+  bookingRow,
+  type Execution,
+  fillRow,
+  updateBody,
+} from "./bodies.ts";
 import type { Books } from "./books.ts";
 import type { Chance } from "./chance.ts";
+import { centsOf, executed, positionAfter, signOf } from "./holdings.ts";
 import {
+  CLOSED_STATUSES,
   createOrder,
-  decimalText,
   isCrypto,
-  nanoqty,
+  legRequests,
   type Nanoqty,
+  type OrderChanges,
   type OrderRequest,
   qtyText,
-  type Side,
+  successorOf,
   type VenueOrder,
 } from "./order.ts";
 import {
   bookingId,
   fillId,
-  microText,
   msOfNanos,
   type Nanos,
   nanosOfMs,
   nanoText,
-  publishedText,
   sortableStamp,
   ulid,
 } from "./stamps.ts";
@@ -50,28 +56,7 @@ export interface DeskOptions {
   readonly sharesExecutionIds: boolean;
 }
 
-export interface Booking {
-  readonly type: string;
-  readonly netCents: number;
-  readonly description: string;
-  readonly subType?: string;
-  readonly symbol?: string;
-  readonly qty?: string;
-  readonly price?: string;
-  readonly perShare?: string;
-  /** Shared by rows of one event. */
-  readonly groupId?: string;
-  /** Where two rows of one event share an id. */
-  readonly id?: string;
-}
-
-export interface Execution {
-  readonly executionId: string;
-  readonly qty: Nanoqty;
-  readonly price: string;
-}
-
-/** The order has reached its end: nothing but a bust or a correction touches it. */
+/** The order has reached its end. */
 export class OrderClosedError extends Error {
   override readonly name = "OrderClosedError";
   constructor(readonly status: string) {
@@ -79,15 +64,8 @@ export class OrderClosedError extends Error {
   }
 }
 
-const CLOSED: ReadonlySet<string> = new Set([
-  "filled",
-  "canceled",
-  "expired",
-  "rejected",
-  "replaced",
-]);
-
 interface EventExtra {
+  /** Of the venue; when absent, that of the publishing. */
   readonly timestamp?: Nanos;
   readonly executionId?: string;
   readonly members?: Readonly<Record<string, string>>;
@@ -107,21 +85,22 @@ export class Desk {
     return this.#lastNanos;
   }
 
-  /** A new order, `pending_new`; with its legs, which wait (`held`), when it is a bracket. */
+  /** A new order, `pending_new`, with the legs that wait for it (`held`). */
   submit(request: OrderRequest): VenueOrder {
     const { books, account, chance } = this.options;
     const at = this.now();
-    const order = createOrder(request, at, chance);
+    const { qty: held } = books.position(account, request.symbol);
+    const order = createOrder(request, at, held, chance);
+    // By the time a leg is set free, its entry is held.
+    const entered = order.order_class === "oco" ? held : signOf(order.side);
     const legs = legRequests(request).map((leg): VenueOrder => ({
-      ...createOrder(leg, at, chance),
-      order_class: "bracket",
+      ...createOrder(leg, this.now(), entered, chance),
       status: "held",
     }));
-    const publish = this.#atomically(() => {
+    this.#atomically(() => {
       for (const leg of legs) books.putOrder(account, leg, order.id);
-      return this.#change(order, "pending_new", {}, { timestamp: at });
+      return this.#change(order, "pending_new", {});
     });
-    publish();
     return order;
   }
 
@@ -147,20 +126,18 @@ export class Desk {
     price: string,
     details: { readonly isLast: boolean; readonly timestamp?: Nanos },
   ): Execution {
+    this.refresh(order);
     const { chance } = this.options;
     const timestamp = details.timestamp ?? this.now();
-    const filled = nanoqty(order.filled_qty) + qty;
-    const event = details.isLast ? "fill" : "partial_fill";
     const execution = { executionId: chance.uuid(), qty, price };
-    const publish = this.#atomically(() => {
+    this.#atomically(() => {
       const position = this.#move(order, qty, price);
       const told = this.#change(
         order,
-        event,
+        details.isLast ? "fill" : "partial_fill",
         {
           status: details.isLast ? "filled" : "partially_filled",
-          filled_qty: qtyText(filled),
-          filled_avg_price: averagePrice(order, qty, price),
+          ...executed(order, qty, price),
           ...(details.isLast ? { filled_at: nanoText(timestamp) } : {}),
         },
         {
@@ -176,15 +153,15 @@ export class Desk {
       this.#bookFill(order, execution, timestamp);
       return told;
     });
-    publish();
     return execution;
   }
 
-  /** Ends an order without a (further) execution. */
+  /** Ends an order without a (further) execution; legs that wait for it go with it, without a word. */
   end(
     order: VenueOrder,
     event: "canceled" | "expired" | "rejected" | "done_for_day",
   ): void {
+    const { books, account, chance } = this.options;
     const at = this.now();
     const member = {
       canceled: "canceled_at",
@@ -192,17 +169,27 @@ export class Desk {
       rejected: "failed_at",
       done_for_day: undefined,
     }[event];
-    this.#publishChange(
-      order,
-      event,
-      { status: event, ...(member ? { [member]: nanoText(at) } : {}) },
-      {
-        timestamp: at,
-        ...(event === "canceled" || event === "expired"
-          ? { executionId: this.options.chance.uuid() }
-          : {}),
-      },
-    );
+    this.#atomically(() => {
+      const told = this.#change(
+        order,
+        event,
+        { status: event, ...(member ? { [member]: nanoText(at) } : {}) },
+        {
+          timestamp: at,
+          ...(event === "canceled" || event === "expired"
+            ? { executionId: chance.uuid() }
+            : {}),
+        },
+      );
+      if (event !== "done_for_day")
+        for (const leg of books.legsOf(account, order.id))
+          if (leg.status === "held")
+            this.changeSilently(leg, {
+              status: "canceled",
+              canceled_at: nanoText(at),
+            });
+      return told;
+    });
   }
 
   /** Words that change nothing but the status: `pending_cancel`, `stopped`, `suspended` … */
@@ -221,43 +208,21 @@ export class Desk {
     );
   }
 
-  /** A child whose sibling was filled, or a leg set free: changed without a word on the stream. */
+  /** A child whose sibling was filled, a stop that trails: changed without a word on the stream. Closed, it stays as it is. */
   changeSilently(order: VenueOrder, changes: Partial<VenueOrder>): void {
     const { books, account } = this.options;
+    if (!this.refresh(order)) return;
     Object.assign(order, changes, { updated_at: nanoText(this.now()) });
     books.putOrder(account, order);
   }
 
-  /** The old order is `replaced`, a new one with a new id takes its place. */
-  replace(
-    order: VenueOrder,
-    changes: Partial<
-      Pick<
-        VenueOrder,
-        | "qty"
-        | "limit_price"
-        | "stop_price"
-        | "client_order_id"
-        | "time_in_force"
-      >
-    >,
-  ): VenueOrder {
+  /** The old order is `replaced`, a new one with a new id takes its place, its legs too. */
+  replace(order: VenueOrder, changes: OrderChanges): VenueOrder {
+    this.refresh(order);
     const { books, account, chance } = this.options;
     const at = this.now();
-    const successor: VenueOrder = {
-      ...order,
-      filled_qty: "0",
-      filled_avg_price: null,
-      client_order_id: chance.uuid(),
-      ...changes,
-      id: chance.uuid(),
-      created_at: nanoText(at),
-      submitted_at: nanoText(at),
-      updated_at: nanoText(at),
-      replaces: order.id,
-      status: "new",
-    };
-    const publish = this.#atomically(() => {
+    const successor = successorOf(order, changes, at, chance);
+    this.#atomically(() => {
       const replaced = this.#change(
         order,
         "replaced",
@@ -268,114 +233,90 @@ export class Desk {
         },
         { timestamp: at },
       );
-      books.putOrder(
-        account,
-        successor,
-        books.order(account, order.id)?.parentId,
-      );
+      const parentId = books.order(account, order.id)?.parentId;
+      books.putOrder(account, successor, parentId);
+      books.moveLegs(account, order.id, successor.id);
+      if (successor.status === "held") return replaced;
       const accepted = this.#change(
         successor,
         "new",
         {},
-        { executionId: chance.uuid() },
+        { timestamp: at, executionId: chance.uuid() },
       );
       return () => {
         replaced();
         accepted();
       };
     });
-    publish();
     return successor;
   }
 
   /** An execution declared void later: the order's filled quantity falls. */
-  bust(order: VenueOrder, { executionId, qty, price }: Execution): void {
-    const left = nanoqty(order.filled_qty) - qty;
-    const publish = this.#atomically(() => {
-      const position = this.#move(order, -qty, price);
-      return this.#change(
-        order,
-        "trade_bust",
-        {
-          filled_qty: qtyText(left),
-          ...(left === 0 ? { filled_avg_price: null } : {}),
-        },
-        {
-          executionId: this.options.chance.uuid(),
-          members: {
-            price,
-            qty: qtyText(-qty),
-            position_qty: qtyText(position),
-            previous_execution_id: executionId,
-          },
-        },
-      );
-    });
-    publish();
+  bust(order: VenueOrder, execution: Execution): void {
+    this.#amend(order, "trade_bust", execution);
   }
 
   /** The price of an execution was wrong. */
   correct(order: VenueOrder, execution: Execution, price: string): void {
-    const { executionId, qty } = execution;
-    const publish = this.#atomically(() => {
-      this.#move(order, -qty, execution.price);
-      const position = this.#move(order, qty, price);
-      return this.#change(
-        order,
-        "trade_correct",
-        { filled_avg_price: price },
-        {
-          executionId: this.options.chance.uuid(),
-          members: {
-            price,
-            qty: qtyText(qty),
-            position_qty: qtyText(position),
-            previous_execution_id: executionId,
-          },
-        },
-      );
-    });
-    publish();
+    this.#amend(order, "trade_correct", execution, price);
   }
 
-  /** What is no trade: dividends, fees, journals. Never on the stream. */
+  /** What is no trade. Never on the stream. */
   book(booking: Booking): string {
     const { books, account, chance } = this.options;
     const at = this.now();
     const id = booking.id ?? bookingId(at, chance.uuid());
-    const createdAt = microText(at);
-    const row = {
-      id,
-      activity_type: booking.type,
-      ...(booking.subType === undefined
-        ? {}
-        : { activity_sub_type: booking.subType }),
-      date: newYorkDay(msOfNanos(at)),
-      created_at: createdAt,
-      net_amount: decimalText(booking.netCents, 2),
-      description: booking.description,
-      ...(booking.symbol === undefined ? {} : { symbol: booking.symbol }),
-      ...(booking.qty === undefined ? {} : { qty: booking.qty }),
-      ...(booking.price === undefined ? {} : { price: booking.price }),
-      ...(booking.perShare === undefined
-        ? {}
-        : { per_share_amount: booking.perShare }),
-      ...(booking.groupId === undefined ? {} : { group_id: booking.groupId }),
-      status: "executed",
-      currency: "USD",
-    };
     books.atomically(() => {
       books.moveCash(account, booking.netCents);
+      if (booking.moved !== undefined) {
+        const { symbol, qty } = booking.moved;
+        const held = books.position(account, symbol);
+        books.putPosition(account, positionAfter(held, qty, -booking.netCents));
+      }
       books.putActivity(account, {
         id,
         type: booking.type,
         createdAt: sortableStamp(at),
         visibleMs: msOfNanos(at),
         orderId: undefined,
-        body: JSON.stringify(row),
+        body: bookingRow(id, booking, at),
       });
     });
     return id;
+  }
+
+  /** Takes in what somebody else did to the order meanwhile; false when it is closed. */
+  refresh(order: VenueOrder): boolean {
+    const { books, account } = this.options;
+    Object.assign(order, books.order(account, order.id)?.order);
+    return !CLOSED_STATUSES.has(order.status);
+  }
+
+  #amend(
+    order: VenueOrder,
+    event: "trade_bust" | "trade_correct",
+    { executionId, qty, price }: Execution,
+    rightPrice?: string,
+  ): void {
+    this.refresh(order);
+    const { chance } = this.options;
+    this.#atomically(() => {
+      let position = this.#move(order, -qty, price);
+      let state = executed(order, -qty, price);
+      if (rightPrice !== undefined) {
+        position = this.#move(order, qty, rightPrice);
+        state = executed({ ...order, ...state }, qty, rightPrice);
+      }
+      return this.#change(order, event, state, {
+        executionId: chance.uuid(),
+        members: {
+          price: rightPrice ?? price,
+          qty: qtyText(rightPrice === undefined ? -qty : qty),
+          position_qty: qtyText(position),
+          previous_execution_id: executionId,
+        },
+      });
+    });
   }
 
   #publishChange(
@@ -384,15 +325,16 @@ export class Desk {
     changes: Partial<VenueOrder>,
     extra: EventExtra,
   ): void {
-    this.#atomically(() => this.#change(order, event, changes, extra))();
+    this.#atomically(() => this.#change(order, event, changes, extra));
   }
 
-  #atomically(work: () => () => void): () => void {
+  /** Runs `work` as one transaction, and when it stands what `work` returned: the telling. */
+  #atomically(work: () => () => void): void {
     let publish = () => {};
     this.options.books.atomically(() => {
       publish = work();
     });
-    return publish;
+    publish();
   }
 
   /** Books a change with its event; the returned function tells the stream. */
@@ -400,71 +342,42 @@ export class Desk {
     order: VenueOrder,
     event: string,
     changes: Partial<VenueOrder>,
-    { timestamp, executionId, members }: EventExtra,
+    { timestamp, executionId, members = {} }: EventExtra = {},
   ): () => void {
     const { books, account, publish, nextEvent } = this.options;
     // A client may have cancelled what a life still wants to fill.
-    const status = books.order(account, order.id)?.order.status ?? "";
-    if (CLOSED.has(status) && !event.startsWith("trade_"))
-      throw new OrderClosedError(status);
-    const updated = this.now();
-    Object.assign(order, changes, { updated_at: nanoText(updated) });
+    if (!this.refresh(order) && !event.startsWith("trade_"))
+      throw new OrderClosedError(order.status);
+    Object.assign(order, changes, { updated_at: nanoText(this.now()) });
     books.putOrder(account, order);
-    const isFirst = event === "pending_new" && timestamp !== undefined;
-    const published = isFirst ? timestamp : this.now();
+    const published = this.now();
     const eventId = ulid(msOfNanos(published), nextEvent());
-    const legs = books.legsOf(account, order.id);
-    const isFill = event === "fill" || event === "partial_fill";
-    const { price, qty, position_qty, ...others } = members ?? {};
-    const body = JSON.stringify({
-      at: publishedText(published),
-      event_id: eventId,
+    const body = updateBody({
       event,
-      timestamp: nanoText(timestamp ?? updated),
-      order: { ...order, legs: legs.length === 0 ? null : legs },
-      price,
-      qty,
-      position_qty,
-      execution_id: executionId,
-      ...others,
-      ...(isFill
-        ? { swap_rate: "1", settle_date: newYorkDay(msOfNanos(updated)) }
-        : {}),
+      eventId,
+      published,
+      timestamp: timestamp ?? published,
+      order,
+      legs: books.legsOf(account, order.id),
+      executionId,
+      members,
     });
     books.putEvent(account, { eventId, event, orderId: order.id, body });
     return () => publish({ account, event, body });
   }
 
-  /** After the order took the execution in: what is left is known now. */
   #bookFill(order: VenueOrder, execution: Execution, timestamp: Nanos): void {
-    const { books, account, chance, fillLagMs, sharesExecutionIds } =
+    const { books, account, chance, now, fillLagMs, sharesExecutionIds } =
       this.options;
     const uuid = sharesExecutionIds ? execution.executionId : chance.uuid();
     const id = fillId(timestamp, uuid);
-    const leaves =
-      order.qty === null ? 0 : nanoqty(order.qty) - nanoqty(order.filled_qty);
-    const row = {
-      id,
-      activity_type: "FILL",
-      transaction_time: microText(timestamp),
-      type: order.status === "filled" ? "fill" : "partial_fill",
-      price: execution.price,
-      qty: qtyText(execution.qty),
-      side: order.side,
-      symbol: order.symbol,
-      leaves_qty: qtyText(leaves),
-      order_id: order.id,
-      cum_qty: order.filled_qty,
-      order_status: order.status,
-      ...(isCrypto(order.symbol) ? { swap_rate: "1" } : {}),
-    };
     books.putActivity(account, {
       id,
       type: "FILL",
       createdAt: sortableStamp(timestamp),
-      visibleMs: this.options.now() + fillLagMs(),
+      visibleMs: now() + fillLagMs(),
       orderId: order.id,
-      body: JSON.stringify(row),
+      body: fillRow(id, order, execution, timestamp),
     });
   }
 
@@ -472,41 +385,11 @@ export class Desk {
   #move(order: VenueOrder, qty: Nanoqty, price: string): Nanoqty {
     const { books, account } = this.options;
     const sign = signOf(order.side);
-    const cents = Math.round((qty / 1e9) * Number(price) * 100) * sign;
+    const cents = sign * centsOf(qty, price);
     const held = books.position(account, order.symbol);
-    const position = {
-      symbol: order.symbol,
-      qty: held.qty + sign * qty,
-      costCents: held.costCents + cents,
-    };
+    const position = positionAfter(held, sign * qty, cents);
     books.moveCash(account, -cents);
     books.putPosition(account, position);
     return position.qty;
   }
-}
-
-function signOf(side: Side): 1 | -1 {
-  return side === "buy" ? 1 : -1;
-}
-
-function averagePrice(order: VenueOrder, qty: Nanoqty, price: string): string {
-  const before = nanoqty(order.filled_qty);
-  const value =
-    before * Number(order.filled_avg_price ?? 0) + qty * Number(price);
-  return String(Number((value / (before + qty)).toFixed(6)));
-}
-
-/** Both legs of a bracket stand on the other side of their parent. */
-function legRequests(request: OrderRequest): OrderRequest[] {
-  if (request.takeProfit === undefined || request.stopLoss === undefined)
-    return [];
-  const leg = {
-    symbol: request.symbol,
-    side: request.side === "buy" ? ("sell" as const) : ("buy" as const),
-    ...(request.qty === undefined ? {} : { qty: request.qty }),
-  };
-  return [
-    { ...leg, type: "limit", limitPrice: request.takeProfit },
-    { ...leg, type: "stop", stopPrice: request.stopLoss },
-  ];
 }

@@ -3,13 +3,25 @@
  * orders, past and present, and the books.
  */
 import { DAY, MINUTE } from "../../clock.ts";
-import { isOpen } from "../calendar.ts";
 import type { Books } from "./books.ts";
 import { Chance } from "./chance.ts";
 import { Desk, OrderClosedError, type TradeUpdate } from "./desk.ts";
-import { anyLife, leftOver, type Life, placed } from "./lives.ts";
-import type { OrderRequest, VenueOrder } from "./order.ts";
-import { fillId, microText, nanosOfMs, sortableStamp } from "./stamps.ts";
+import { anyLife, type Life } from "./lives.ts";
+import {
+  CLOSED_STATUSES,
+  type OrderChanges,
+  type OrderRequest,
+  type VenueOrder,
+} from "./order.ts";
+import { type Appointment, playPast } from "./past.ts";
+import { cancelling, lifeOf } from "./placed.ts";
+import {
+  fillId,
+  microText,
+  nanosOfMs,
+  nanoText,
+  sortableStamp,
+} from "./stamps.ts";
 
 export interface ExchangeOptions {
   readonly books: Books;
@@ -19,6 +31,8 @@ export interface ExchangeOptions {
   /** How late REST shows a fill of the account, in ms. */
   readonly fillLagMs: (account: string) => number;
   readonly publish: (update: TradeUpdate) => void;
+  /** A life ended by a mistake of ours; the others go on. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 export interface AccountPlan {
@@ -34,6 +48,9 @@ export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #desks = new Map<string, Desk>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  /** Lives that the past of an account left unfinished. */
+  readonly #unfinished = new Map<string, readonly Appointment[]>();
+  readonly #run: number;
   /** Set while the past is being made. */
   #pastMs: number | undefined;
   #events: number;
@@ -41,6 +58,7 @@ export class Exchange {
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.books = options.books;
+    this.#run = options.books.countRun();
     this.#events = options.books.eventCount();
   }
 
@@ -56,7 +74,7 @@ export class Exchange {
       account: plan.name,
       books,
       // A venue that starts again must not repeat the ids it has given out.
-      chance: new Chance(`${seed}/${plan.name}/${this.#events}`),
+      chance: new Chance(`${seed}/${plan.name}/${this.#run}`),
       now: () => this.now(),
       publish: (update) => {
         if (this.#pastMs === undefined) this.#options.publish(update);
@@ -68,17 +86,22 @@ export class Exchange {
     });
     this.#desks.set(plan.name, desk);
     const firstMs = nowMs - plan.historyDays * DAY;
-    if (!books.openAccount(plan.name, 0, new Date(firstMs).toISOString()))
-      return;
-    // One transaction for the whole past: many small ones would take minutes.
-    books.atomically(() => this.#makePast(desk, plan, firstMs, nowMs));
+    // One transaction for the whole past: many small ones would take minutes, and half a past is none.
+    books.atomically(() => {
+      if (books.openAccount(plan.name, 0, new Date(firstMs).toISOString()))
+        this.#makePast(desk, plan, firstMs, nowMs);
+    });
   }
 
-  /** Lets the accounts trade from now on, until {@link stop}. */
+  /** Lets the accounts trade from now on, until {@link stop}; what is open goes on where it stands. */
   trade(plan: AccountPlan): void {
     const desk = this.desk(plan.name);
-    const open = this.books.orders(plan.name, "is_open = 1", {}, "asc", 1000);
-    for (const order of open) this.#live(leftOver(desk, order));
+    const unfinished = this.#unfinished.get(plan.name);
+    if (unfinished === undefined) this.#resume(desk);
+    else
+      for (const { atMs, life } of unfinished)
+        this.#later(atMs - this.now(), life);
+    this.#unfinished.delete(plan.name);
     if (plan.ordersPerMinute > 0)
       this.#live(this.#trading(desk, MINUTE / plan.ordersPerMinute));
   }
@@ -88,8 +111,39 @@ export class Exchange {
     const desk = this.desk(account);
     const order = desk.submit(request);
     const shown = { ...order };
-    this.#live(placed(desk, order));
+    this.#live(lifeOf(desk, order));
     return shown;
+  }
+
+  /** Another order in place of this one. @throws OrderClosedError */
+  replace(
+    account: string,
+    order: VenueOrder,
+    changes: OrderChanges,
+  ): VenueOrder {
+    const desk = this.desk(account);
+    const successor = desk.replace(order, changes);
+    const shown = { ...successor };
+    // A leg is looked after by the life of its parent.
+    const { parentId } = this.books.order(account, successor.id) ?? {};
+    if (parentId === undefined) this.#live(lifeOf(desk, successor));
+    return shown;
+  }
+
+  /** Asks for the end of an order; a fill may still come first. @throws OrderClosedError */
+  cancel(account: string, order: VenueOrder): void {
+    const desk = this.desk(account);
+    if (CLOSED_STATUSES.has(order.status))
+      throw new OrderClosedError(order.status);
+    if (order.status === "pending_cancel") return;
+    // The stream often skips the word.
+    if (desk.options.chance.happens(0.5)) desk.say(order, "pending_cancel");
+    else
+      desk.changeSilently(order, {
+        status: "pending_cancel",
+        cancel_requested_at: nanoText(desk.now()),
+      });
+    this.#live(cancelling(desk, order));
   }
 
   /** @throws Error for an account that was never opened. */
@@ -135,15 +189,44 @@ export class Exchange {
     }
   }
 
+  /** A venue that starts again finds orders in the middle of their lives. */
+  #resume(desk: Desk): void {
+    const { account } = desk.options;
+    const asked = this.books.orders(
+      account,
+      "status = 'pending_cancel'",
+      {},
+      "asc",
+      RESUMED_MAX,
+    );
+    for (const order of asked) this.#live(cancelling(desk, order));
+    for (const order of this.books.alive(account))
+      this.#live(lifeOf(desk, order));
+  }
+
   /** Goes on with a life when its next moment comes. */
   #live(life: Life): void {
-    const waitMs = nextWait(life);
-    if (waitMs === undefined) return;
+    const waitMs = this.#step(life);
+    if (waitMs !== undefined) this.#later(waitMs, life);
+  }
+
+  #later(waitMs: number, life: Life): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#live(life);
     }, waitMs);
     this.#timers.add(timer);
+  }
+
+  /** Undefined when the life is over, be it that a client ended the order. */
+  #step(life: Life): number | undefined {
+    try {
+      const { done, value } = life.next();
+      return done === true ? undefined : value;
+    } catch (error) {
+      if (!(error instanceof OrderClosedError)) this.#options.onFailure(error);
+      return undefined;
+    }
   }
 
   #makePast(
@@ -160,33 +243,21 @@ export class Exchange {
         netCents: plan.cash * 100,
         description: "Opening balance",
       });
-      for (let day = firstMs; day < nowMs; day += DAY) {
-        const starts = Array.from(
-          { length: plan.historyOrdersPerDay },
-          () => day + chance.next() * DAY,
-        );
-        for (const startMs of starts.sort((a, b) => a - b)) {
-          // Lives take minutes; what would reach into the present is left out.
-          if (startMs > nowMs - 15 * MINUTE) continue;
-          if (!isOpen(startMs, { extended: true }) && !chance.happens(0.1))
-            continue;
-          this.#pastMs = startMs;
-          for (const waitMs of anyLife(desk, chance)) this.#pastMs += waitMs;
-        }
-      }
+      const unfinished = playPast({
+        fromMs: firstMs,
+        toMs: nowMs,
+        ordersPerDay: plan.historyOrdersPerDay,
+        chance,
+        at: (ms) => (this.#pastMs = ms),
+        begin: () => anyLife(desk, chance),
+        step: (life) => this.#step(life),
+      });
+      this.#unfinished.set(plan.name, unfinished);
     } finally {
       this.#pastMs = undefined;
     }
   }
 }
 
-/** Undefined when the life is over, be it that a client ended the order. */
-function nextWait(life: Life): number | undefined {
-  try {
-    const { done, value } = life.next();
-    return done === true ? undefined : value;
-  } catch (error) {
-    if (error instanceof OrderClosedError) return undefined;
-    throw error;
-  }
-}
+/** Orders in the act of being cancelled when the venue stopped: a handful, never more. */
+const RESUMED_MAX = 1000;

@@ -8,90 +8,140 @@ import { isObject } from "../../../schema/read.ts";
 import { ConfigError } from "../../errors.ts";
 import type { Chance } from "./chance.ts";
 
-const common = {
-  /** Name of the account; all when absent. */
-  account: z.string().optional(),
-  /** Ends by itself after this. */
-  forMs: z.number().positive().optional(),
-  /** Ends after this many effects. */
-  count: z.int().positive().optional(),
-  /** Share of the occasions on which it has its effect; all when absent. */
-  chance: z.number().gt(0).max(1).optional(),
-};
+/** What a timer takes: beyond it, it would fire at once. */
+const MS_MAX = 2 ** 31 - 1;
+const ms = z.number().positive().max(MS_MAX);
 
-const plain = <Kind extends string>(kind: Kind) =>
-  z.strictObject({ kind: z.literal(kind), ...common });
+/** Name of the account; all when absent. */
+const account = z.string().optional();
+/** Share of the occasions on which it has its effect; all when absent. */
+const chance = z.number().gt(0).max(1).optional();
+/** Ends after this many effects. */
+const count = z.int().positive().optional();
+/** Ends by itself after this. */
+const forMs = ms.optional();
+
+const lasting = { account, chance, count, forMs };
+const instant = { account, chance };
+const late = { byMs: ms, ...lasting };
+
+const kind = <Kind extends string, Shape extends z.ZodRawShape>(
+  name: Kind,
+  shape: Shape,
+  meaning: string,
+) => z.strictObject({ kind: z.literal(name), ...shape }).describe(meaning);
 
 const fault = z.discriminatedUnion("kind", [
   // The socket.
-  /** Cut without a close frame. An instant. */
-  plain("drop"),
-  /** Nothing passes either way, the socket stays open. An instant; with `forMs` it is cut then. */
-  plain("half-open"),
-  /** The whole venue is away: sockets are cut, new ones too. */
-  plain("outage"),
+  kind("drop", instant, "cut without a close frame; an instant"),
+  kind(
+    "half-open",
+    { ...instant, forMs },
+    "nothing passes either way and the socket stays open; an instant; with forMs it is cut then",
+  ),
+  kind(
+    "outage",
+    lasting,
+    "the whole venue is away: sockets are cut, new ones too",
+  ),
+  kind("upgrade-429", lasting, "new sockets are refused with 429"),
+  kind("upgrade-406", lasting, "new sockets are refused with 406"),
+  kind(
+    "slot-held",
+    late,
+    "the slot of a socket that ended without a close frame stays taken for byMs",
+  ),
+  // The handshake.
+  kind(
+    "auth-refused",
+    lasting,
+    "right keys are refused, on the stream and by REST",
+  ),
+  kind(
+    "partial-grant",
+    lasting,
+    "the listening answer leaves trade_updates out",
+  ),
   // The stream.
-  /** Pongs, but no updates; they are never sent later. */
-  plain("mute"),
-  z.strictObject({
-    kind: z.literal("delay"),
-    byMs: z.number().positive(),
-    ...common,
-  }),
-  plain("duplicate"),
-  /** An update comes after its successor. */
-  plain("reorder"),
-  plain("lose"),
-  /** Sent cut short, so that it can not be read. */
-  plain("malformed"),
-  /** A frame with `data: null` in front of an update. */
-  plain("data-null"),
-  /** A word no document names, in front of an update. */
-  plain("unknown-event"),
-  /** Members that documents call optional are left out of updates. */
-  plain("bare"),
-  /** `action: error`, then closed. An instant. */
-  plain("action-error"),
-  /** An unasked `listening` with an empty list; nothing more is sent. An instant. */
-  plain("withdrawn"),
-  /** The `listening` answer leaves trade_updates out. */
-  plain("partial-grant"),
-  plain("auth-refused"),
-  plain("upgrade-429"),
-  plain("upgrade-406"),
+  kind("mute", lasting, "pongs, but no updates; they are never sent later"),
+  kind("lose", lasting, "an update is never sent"),
+  kind("delay", late, "an update is sent byMs later"),
+  kind("duplicate", lasting, "an update is sent twice"),
+  kind("reorder", lasting, "an update comes after its successor"),
+  kind(
+    "malformed",
+    lasting,
+    "an update is cut short, so that it cannot be read",
+  ),
+  kind("data-null", lasting, "a frame with data: null in front of an update"),
+  kind(
+    "stray-byte",
+    lasting,
+    "a frame of the one byte 0x01 in front of an update",
+  ),
+  kind(
+    "unknown-event",
+    lasting,
+    "an event no document names in front of an update",
+  ),
+  kind(
+    "bare",
+    lasting,
+    "members that documents call optional are left out of an update",
+  ),
+  kind("action-error", instant, "action: error, then closed; an instant"),
+  kind(
+    "withdrawn",
+    instant,
+    "an unasked listening answer with an empty list, and nothing more is sent; an instant",
+  ),
   // REST.
-  z.strictObject({
-    kind: z.literal("rest-429"),
-    retryAfterS: z.number().nonnegative().optional(),
-    ...common,
-  }),
-  /** With a page of HTML, as gateways send it. */
-  plain("rest-500"),
-  z.strictObject({
-    kind: z.literal("rest-latency"),
-    byMs: z.number().positive(),
-    ...common,
-  }),
-  /** The connection is cut in the middle of the body. */
-  plain("rest-cut"),
-  /** Pages of activities leave out rows that share the stamp of the page before (Alpaca-API #176). */
-  plain("seam-loss"),
-  /** REST shows a fill this much later than the stream. */
-  z.strictObject({
-    kind: z.literal("fill-lag"),
-    byMs: z.number().positive(),
-    ...common,
-  }),
+  kind(
+    "rest-429",
+    {
+      retryAfterS: z.number().nonnegative().optional(),
+      body: z.enum(["json", "text"]).optional(),
+      ...lasting,
+    },
+    "too many requests; Retry-After with retryAfterS, as text with body",
+  ),
+  kind("rest-500", lasting, "502 with a page of HTML, as gateways send it"),
+  kind("rest-latency", late, "an answer takes byMs longer"),
+  kind("rest-cut", lasting, "the connection is cut in the middle of the body"),
+  kind(
+    "seam-loss",
+    lasting,
+    "a page of activities leaves out rows that share the stamp of its page_token (Alpaca-API #176)",
+  ),
+  kind(
+    "date-whole",
+    lasting,
+    "activities asked for by date come all at once, whatever the page_size",
+  ),
+  kind("fill-lag", late, "REST shows a fill byMs later than the stream"),
 ]);
+
+/** Each kind and what it does, for who writes a script. */
+export const FAULT_KINDS: Readonly<Record<string, string>> = Object.fromEntries(
+  fault.options.map(({ shape, description = "" }) => [
+    shape.kind.value,
+    description,
+  ]),
+);
 
 export type Fault = z.infer<typeof fault>;
 export type FaultKind = Fault["kind"];
+export type InstantFault = Extract<
+  Fault,
+  { kind: "drop" | "half-open" | "action-error" | "withdrawn" }
+>;
+type LastingFault = Exclude<Fault, InstantFault>;
 
 const timing = z.object({
   /** After the start of the venue. */
-  atMs: z.number().nonnegative(),
+  atMs: z.number().nonnegative().max(MS_MAX),
   /** Again and again, this long after each time. */
-  everyMs: z.number().positive().optional(),
+  everyMs: z.number().min(1).max(MS_MAX).optional(),
 });
 export type ScheduledFault = Fault & {
   readonly atMs: number;
@@ -137,16 +187,40 @@ export function readFault(value: unknown): Fault {
   throw new ConfigError(problemsOf(0, read.error));
 }
 
+/** Whoever dials has not said yet who he is. */
+const OF_THE_VENUE: ReadonlySet<FaultKind> = new Set([
+  "outage",
+  "upgrade-429",
+  "upgrade-406",
+]);
+
+/** A fault that could never have its effect is a mistake. @throws ConfigError */
+export function requireAccount(
+  { kind, account }: Fault,
+  accounts: readonly string[],
+): void {
+  if (account === undefined) return;
+  if (OF_THE_VENUE.has(kind))
+    throw new ConfigError([
+      `fault ${kind}: it strikes the whole venue, not one account`,
+    ]);
+  if (!accounts.includes(account))
+    throw new ConfigError([
+      `fault ${kind}: there is no account ${account}; there are ${accounts.join(", ")}`,
+    ]);
+}
+
 /** The faults that are active now. */
 export class FaultBoard {
-  readonly #active: { fault: Fault; untilMs: number; left: number }[] = [];
+  #active: { fault: LastingFault; untilMs: number; left: number }[] = [];
 
   constructor(
     readonly now: () => number,
     readonly chance: Chance,
   ) {}
 
-  add(fault: Fault): void {
+  add(fault: LastingFault): void {
+    this.#prune();
     this.#active.push({
       fault,
       untilMs: this.now() + (fault.forMs ?? Number.POSITIVE_INFINITY),
@@ -154,18 +228,22 @@ export class FaultBoard {
     });
   }
 
+  /** Whether a fault of an instant has its effect this time. */
+  happens({ chance }: Fault): boolean {
+    return chance === undefined || this.chance.happens(chance);
+  }
+
   /** A fault of this kind that has its effect now, on this account; its count goes down. */
-  strikes<Kind extends FaultKind>(
+  strikes<Kind extends LastingFault["kind"]>(
     kind: Kind,
     account: string | undefined,
-  ): Extract<Fault, { kind: Kind }> | undefined {
+  ): Extract<LastingFault, { kind: Kind }> | undefined {
     const nowMs = this.now();
     for (const entry of this.#active) {
       const { fault, untilMs } = entry;
       if (!isKind(fault, kind) || untilMs <= nowMs || entry.left <= 0) continue;
       if (fault.account !== undefined && fault.account !== account) continue;
-      if (fault.chance !== undefined && !this.chance.happens(fault.chance))
-        continue;
+      if (!this.happens(fault)) continue;
       entry.left--;
       return fault;
     }
@@ -173,21 +251,27 @@ export class FaultBoard {
   }
 
   list(): Fault[] {
-    const nowMs = this.now();
-    return this.#active
-      .filter(({ untilMs, left }) => untilMs > nowMs && left > 0)
-      .map(({ fault }) => fault);
+    this.#prune();
+    return this.#active.map(({ fault }) => fault);
   }
 
   clear(): void {
-    this.#active.length = 0;
+    this.#active = [];
+  }
+
+  /** What is used up goes, or a schedule that repeats a fault would pile it up. */
+  #prune(): void {
+    const nowMs = this.now();
+    this.#active = this.#active.filter(
+      ({ untilMs, left }) => untilMs > nowMs && left > 0,
+    );
   }
 }
 
-function isKind<Kind extends FaultKind>(
-  fault: Fault,
+function isKind<Kind extends LastingFault["kind"]>(
+  fault: LastingFault,
   kind: Kind,
-): fault is Extract<Fault, { kind: Kind }> {
+): fault is Extract<LastingFault, { kind: Kind }> {
   return fault.kind === kind;
 }
 

@@ -4,16 +4,12 @@
  * made by the same lives as the present, without waiting.
  */
 import { MINUTE, SECOND } from "../../clock.ts";
+import { booked, coinFee } from "./bookings.ts";
 import type { Chance } from "./chance.ts";
 import type { Desk } from "./desk.ts";
-import {
-  decimalText,
-  nanoqty,
-  type OrderRequest,
-  qtyText,
-  type VenueOrder,
-} from "./order.ts";
-import { COINS, priceOf, priceText, STOCKS } from "./prices.ts";
+import { leftQty, type OrderRequest, qtyText } from "./order.ts";
+import { COINS, isFractionable, priceOf, priceText, STOCKS } from "./prices.ts";
+import { accepted, fillPart, fillRest, marketPrice, qtyFor } from "./steps.ts";
 
 export type Life = Generator<number, void>;
 
@@ -37,6 +33,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { weight: 2, life: busted },
   { weight: 2, life: corrected },
   { weight: 1, life: doneForDay },
+  { weight: 1, life: unusual },
 ];
 
 /** A market order of whole shares, or any other that is filled in one piece. */
@@ -71,43 +68,44 @@ function* inOneMillisecond(desk: Desk): Life {
 
 /** The whole shares at a venue, the fraction in house: the last execution carries the earlier time. */
 function* fractional(desk: Desk): Life {
-  const { chance } = desk.options;
+  const { chance, books, account } = desk.options;
+  const symbol = chance.pick(STOCKS.filter(isFractionable));
   const fraction = chance.between(1, 999_999_999);
-  const qty = decimalText(chance.between(1, 5) * 1_000_000_000 + fraction, 9);
-  const order = desk.submit({ ...someStock(desk), qty });
+  const qty = chance.between(1, 5) * 1_000_000_000 + fraction;
+  // A fraction of a share cannot be sold short.
+  const isHeld = books.position(account, symbol).qty > 2 * qty;
+  const order = desk.submit({
+    symbol,
+    side: isHeld && chance.happens(0.6) ? "sell" : "buy",
+    type: "market",
+    qty: qtyText(qty),
+  });
   yield* accepted(desk, order);
   const at = desk.now();
-  desk.fill(order, fraction, marketPrice(desk, order), {
+  desk.fill(order, fraction, marketPrice(desk, symbol), {
     isLast: false,
     timestamp: at,
   });
   fillRest(desk, order, at - 5_349_000n);
 }
 
-/** By value instead of quantity; the fee is taken from the coins and booked apart. */
+/** By value instead of quantity; the fee is booked apart, at the end of the day. */
 function* coins(desk: Desk): Life {
-  const { chance } = desk.options;
+  const { chance, books, account } = desk.options;
   const symbol = chance.pick(COINS);
   const notional = String(chance.between(20, 900));
+  const price = marketPrice(desk, symbol);
+  const qty = qtyFor(notional, price);
+  // Coins cannot be sold short.
+  const isHeld = books.position(account, symbol).qty > 2 * qty;
   const order = desk.submit({
     symbol,
-    side: chance.happens(0.6) ? "buy" : "sell",
+    side: isHeld && chance.happens(0.6) ? "sell" : "buy",
     type: "market",
     notional,
   });
   yield* accepted(desk, order);
-  const price = marketPrice(desk, order);
-  const qty = Math.floor((Number(notional) / Number(price)) * 1e9);
-  desk.fill(order, qty, price, { isLast: true });
-  yield chance.between(5, 40) * SECOND;
-  desk.book({
-    type: "CFEE",
-    netCents: 0,
-    description: "Coin Pair Transaction Fee (Non USD)",
-    symbol: symbol.replace("/", ""),
-    qty: qtyText(-Math.floor(qty * 0.0025)),
-    price,
-  });
+  yield* coinFee(desk, order, fillRest(desk, order));
 }
 
 function* cancelled(desk: Desk): Life {
@@ -130,8 +128,8 @@ function* replaced(desk: Desk): Life {
   if (chance.happens(0.4)) fillPart(desk, order, 0.5);
   yield chance.between(SECOND, 20 * SECOND);
   const successor = desk.replace(order, {
-    qty: qtyText(nanoqty(order.qty ?? "1") - nanoqty(order.filled_qty)),
-    limit_price: marketPrice(desk, order),
+    qty: qtyText(leftQty(order)),
+    limit_price: marketPrice(desk, order.symbol),
   });
   yield chance.between(30, 5 * SECOND);
   fillRest(desk, successor);
@@ -145,6 +143,7 @@ function* bracket(desk: Desk): Life {
   const order = desk.submit({
     ...request,
     side: "buy",
+    orderClass: "bracket",
     takeProfit: priceText(price * 1.01),
     stopLoss: priceText(price * 0.98),
   });
@@ -202,126 +201,29 @@ function* doneForDay(desk: Desk): Life {
   desk.end(order, "canceled");
 }
 
-/** What is booked besides trades, at any hour: so also below what was read already. */
-export function* booked(desk: Desk): Life {
+/** What most accounts never see: each word changes the status and nothing else, or not even that. */
+const UNUSUAL: readonly (readonly [event: string, status: string])[] = [
+  ["pending_replace", "pending_replace"],
+  ["order_replace_rejected", "new"],
+  ["suspended", "suspended"],
+  ["stopped", "stopped"],
+  ["pending_cancel", "pending_cancel"],
+  ["order_cancel_rejected", "new"],
+  ["restated", "new"],
+  ["calculated", "calculated"],
+];
+
+function* unusual(desk: Desk): Life {
   const { chance } = desk.options;
-  const kind = chance.between(1, 5);
-  const symbol = chance.pick(STOCKS);
-  if (kind === 1)
-    desk.book({
-      type: "DIV",
-      subType: "CDIV",
-      netCents: chance.between(10, 9000),
-      description: `Cash dividend ${symbol}`,
-      symbol,
-      qty: "10",
-      perShare: "0.25",
-    });
-  else if (kind === 2)
-    desk.book({
-      type: "FEE",
-      subType: "CAT",
-      netCents: -chance.between(1, 9),
-      description: "CAT fee for proceed of the day",
-      groupId: chance.uuid(),
-    });
-  else if (kind === 3)
-    desk.book({
-      type: "JNLC",
-      netCents: chance.between(-5000, 50_000),
-      description: "Journal between accounts",
-    });
-  else if (kind === 4)
-    desk.book({
-      type: "INT",
-      subType: "MGN",
-      netCents: -chance.between(1, 900),
-      description: "Margin interest",
-    });
-  else {
-    // Two rows of one event under one id, as the documents on option events show them.
-    const groupId = chance.uuid();
-    const option = `${symbol}261218C00200000`;
-    const id = desk.book({
-      type: "OPEXC",
-      netCents: 0,
-      description: "Option Exercise",
-      symbol: option,
-      qty: "-1",
-      groupId,
-    });
-    desk.book({
-      type: "OPTRD",
-      netCents: -2_000_000,
-      description: "Option Trade",
-      symbol,
-      qty: "100",
-      price: "200",
-      groupId,
-      id,
-    });
-  }
-}
-
-/** An order that a client placed: executed as its kind asks for, or left open. */
-export function* placed(desk: Desk, order: VenueOrder): Life {
+  const order = desk.submit(limited(desk, "30"));
+  yield chance.between(2, 30);
+  desk.say(order, "accepted");
   yield* accepted(desk, order);
-  const price = priceOf(order.symbol, desk.options.now());
-  const limit = Number(order.limit_price ?? Number.NaN);
-  const isMarketable =
-    order.type === "market" ||
-    (order.type === "limit" &&
-      (order.side === "buy" ? limit >= price : limit <= price));
-  if (!isMarketable) return;
-  yield desk.options.chance.between(1, 20);
-  if (order.qty !== null) fillRest(desk, order);
-  else
-    desk.fill(
-      order,
-      Math.floor((Number(order.notional) / price) * 1e9),
-      priceText(price),
-      { isLast: true },
-    );
-}
-
-/** An order found open by a venue that starts again. */
-export function* leftOver(desk: Desk, order: VenueOrder): Life {
-  yield desk.options.chance.between(SECOND, 30 * SECOND);
-  if (order.status === "pending_new") desk.accept(order);
-  desk.end(order, "canceled");
-}
-
-function* accepted(desk: Desk, order: VenueOrder): Life {
-  yield desk.options.chance.between(1, 25);
-  desk.accept(order);
-  yield desk.options.chance.between(1, 400);
-}
-
-function fillPart(
-  desk: Desk,
-  order: VenueOrder,
-  share: number,
-  timestamp?: bigint,
-): void {
-  const left = nanoqty(order.qty ?? "0") - nanoqty(order.filled_qty);
-  const pieces = Math.floor((left * share) / 1e9) * 1e9;
-  if (pieces === 0 || pieces >= left) return;
-  desk.fill(order, pieces, marketPrice(desk, order), {
-    isLast: false,
-    ...(timestamp === undefined ? {} : { timestamp }),
-  });
-}
-
-function fillRest(desk: Desk, order: VenueOrder, timestamp?: bigint) {
-  const left = nanoqty(order.qty ?? "0") - nanoqty(order.filled_qty);
-  return desk.fill(order, left, marketPrice(desk, order), {
-    isLast: true,
-    ...(timestamp === undefined ? {} : { timestamp }),
-  });
-}
-
-function marketPrice(desk: Desk, order: VenueOrder): string {
-  return priceText(priceOf(order.symbol, desk.options.now()));
+  for (const [event, status] of UNUSUAL) {
+    desk.say(order, event, status);
+    yield chance.between(20, 2 * SECOND);
+  }
+  fillRest(desk, order);
 }
 
 function someStock(desk: Desk): OrderRequest {

@@ -9,6 +9,7 @@ const BASES: Readonly<Record<string, number>> = {
   MSFT: 431,
   NVDA: 141,
   TSLA: 342,
+  OCGN: 1.12,
   "BTC/USD": 96_400,
   "ETH/USD": 3_320,
   "DOGE/USD": 0.39,
@@ -16,6 +17,13 @@ const BASES: Readonly<Record<string, number>> = {
 
 export const STOCKS = Object.keys(BASES).filter((name) => !name.includes("/"));
 export const COINS = Object.keys(BASES).filter((name) => name.includes("/"));
+
+/** Traded in whole shares only. */
+const WHOLE_ONLY: ReadonlySet<string> = new Set(["OCGN"]);
+
+export function isFractionable(symbol: string): boolean {
+  return !WHOLE_ONLY.has(symbol);
+}
 
 /** Any other symbol has a price as well, made from its name. */
 export function priceOf(symbol: string, ms: number): number {

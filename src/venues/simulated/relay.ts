@@ -11,7 +11,6 @@ export interface Relay {
   cut(port: number): void;
   /** Nothing passes any more, either way, and nobody is told. */
   hold(port: number): void;
-  /** New connections are cut at once while `away` answers true. */
   cutAll(): void;
   stop(): Promise<void>;
 }
@@ -19,12 +18,16 @@ export interface Relay {
 interface Pair {
   readonly outer: Socket;
   readonly inner: Socket;
+  /** Of the inner socket; a closed one does not tell it any more. */
+  innerPort: number | undefined;
+  isHeld: boolean;
 }
 
 export async function startRelay(options: {
   readonly host: string;
   readonly port: number;
   readonly targetPort: number;
+  /** While it answers true, new connections are cut at once. */
   readonly isAway: () => boolean;
 }): Promise<Relay> {
   const pairs = new Set<Pair>();
@@ -34,8 +37,9 @@ export async function startRelay(options: {
       return;
     }
     const inner = connect(options.targetPort, "127.0.0.1");
-    const pair = { outer, inner };
+    const pair: Pair = { outer, inner, innerPort: undefined, isHeld: false };
     pairs.add(pair);
+    inner.once("connect", () => (pair.innerPort = inner.localPort));
     for (const [socket, other] of [
       [outer, inner],
       [inner, outer],
@@ -44,6 +48,8 @@ export async function startRelay(options: {
       // A peer that hangs up hard is nothing to report here.
       socket.on("error", () => undefined);
       socket.on("close", () => {
+        // Of a connection that is held nobody is told that its other end is gone.
+        if (pair.isHeld && socket === inner) return;
         pairs.delete(pair);
         other.destroy();
       });
@@ -60,21 +66,22 @@ export async function startRelay(options: {
       ? address.port
       : options.port;
 
-  const find = (localPort: number) =>
-    [...pairs].find(({ inner }) => inner.localPort === localPort);
+  const find = (port: number) =>
+    [...pairs].find(({ innerPort }) => innerPort === port);
   const cut = ({ outer, inner }: Pair) => {
     outer.destroy();
     inner.destroy();
   };
   return {
     port,
-    cut(localPort) {
-      const pair = find(localPort);
+    cut(innerPort) {
+      const pair = find(innerPort);
       if (pair !== undefined) cut(pair);
     },
-    hold(localPort) {
-      const pair = find(localPort);
+    hold(innerPort) {
+      const pair = find(innerPort);
       if (pair === undefined) return;
+      pair.isHeld = true;
       pair.outer.unpipe(pair.inner);
       pair.inner.unpipe(pair.outer);
       pair.outer.pause();

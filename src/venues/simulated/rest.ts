@@ -1,5 +1,5 @@
 /** The REST face: who asks, whether he may, what is broken today, and the route. */
-import { sleep } from "../../clock.ts";
+import { SECOND, sleep } from "../../clock.ts";
 import { json, Refusal, refusalAnswer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { FaultBoard } from "./faults.ts";
@@ -37,44 +37,41 @@ export interface RestFace {
   readonly credentials: readonly Credentials[];
 }
 
-/** Answers one request to `/v2/…`. */
+/** Until the half that is sent has left. */
+const CUT_AFTER_MS = 20;
+
+/** Answers one request to `/v2/…`; `cut` ends its connection. */
 export async function answerRest(
   face: RestFace,
   request: Request,
+  cut: () => void,
 ): Promise<Response> {
   const url = new URL(request.url);
   const account = accountOf(face.credentials, request.headers);
   if (account === undefined)
     return json({ code: 40110000, message: "request is not authorized" }, 401);
   const { faults } = face;
-  if (faults.strikes("auth-refused", account))
-    return json({ message: "forbidden." }, 403);
   const latency = faults.strikes("rest-latency", account);
   if (latency !== undefined) await sleep(latency.byMs);
+  if (faults.strikes("rest-500", account)) return gatewayPage();
 
   const { allowed, headers, resetMs } = face.limiter.count(account);
   if (!allowed) {
-    const seconds = Math.ceil((resetMs - face.exchange.now()) / 1000);
-    return withHeaders(tooMany(), {
-      ...headers,
-      "Retry-After": String(seconds),
-    });
+    const retryAfterS = Math.ceil((resetMs - face.exchange.now()) / SECOND);
+    return withHeaders(tooMany({ retryAfterS }), headers);
   }
   const throttle = faults.strikes("rest-429", account);
-  if (throttle !== undefined)
-    return withHeaders(tooMany(), {
-      ...headers,
-      ...(throttle.retryAfterS === undefined
-        ? {}
-        : { "Retry-After": String(throttle.retryAfterS) }),
-    });
-  if (faults.strikes("rest-500", account)) return gatewayPage();
-
   const answer = withHeaders(
-    await routed(face, account, request, url),
+    throttle !== undefined
+      ? tooMany(throttle)
+      : faults.strikes("auth-refused", account)
+        ? json({ message: "forbidden." }, 403)
+        : await routed(face, account, request, url),
     headers,
   );
-  return faults.strikes("rest-cut", account) ? await cutShort(answer) : answer;
+  return faults.strikes("rest-cut", account)
+    ? await cutShort(answer, cut)
+    : answer;
 }
 
 async function routed(
@@ -88,8 +85,8 @@ async function routed(
     /^\w+ \/v2\/(?:orders|positions|assets|account\/activities)\/([^/].*)$/.exec(
       route,
     ) ?? [];
-  const id = decodeURIComponent(name);
   try {
+    const id = decoded(name);
     switch (name === "" ? route : route.slice(0, -name.length)) {
       case "GET /v2/orders":
         return listOrders(exchange, account, query);
@@ -110,6 +107,7 @@ async function routed(
         return listActivities(exchange, account, query, {
           type: id === "" ? undefined : id,
           losesSeams: faults.strikes("seam-loss", account) !== undefined,
+          wholeDays: faults.strikes("date-whole", account) !== undefined,
         });
       case "GET /v2/account":
         return getAccount(exchange, account);
@@ -120,7 +118,7 @@ async function routed(
       case "GET /v2/clock":
         return getClock(exchange);
       case "GET /v2/calendar":
-        return getCalendar(query);
+        return await getCalendar(query);
       case "GET /v2/assets":
         return listAssets(query);
       case "GET /v2/assets/":
@@ -159,8 +157,29 @@ async function bodyOf(request: Request): Promise<unknown> {
   }
 }
 
-function tooMany(): Response {
-  return json({ code: 42910000, message: "rate limit exceeded" }, 429);
+/** `%zz` is no text of this path, so nothing is there. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    throw new Refusal(404, 40410000, "endpoint not found");
+  }
+}
+
+function tooMany({
+  retryAfterS,
+  body = "json",
+}: {
+  readonly retryAfterS?: number | undefined;
+  readonly body?: "json" | "text" | undefined;
+}): Response {
+  const answer =
+    body === "json"
+      ? json({ code: 42910000, message: "rate limit exceeded" }, 429)
+      : new Response("too many requests", { status: 429 });
+  return retryAfterS === undefined
+    ? answer
+    : withHeaders(answer, { "Retry-After": String(retryAfterS) });
 }
 
 function gatewayPage(): Response {
@@ -179,17 +198,20 @@ function withHeaders(
   return response;
 }
 
-/** Half of the body, then an end that is none. */
-async function cutShort(response: Response): Promise<Response> {
+/** Half of the body, and then the connection is gone. */
+async function cutShort(
+  response: Response,
+  cut: () => void,
+): Promise<Response> {
   const bytes = new Uint8Array(await response.arrayBuffer());
+  let timer: ReturnType<typeof setTimeout>;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(bytes.subarray(0, Math.floor(bytes.length / 2)));
-      setTimeout(() => controller.error(new Error("cut")), 20);
+      timer = setTimeout(cut, CUT_AFTER_MS);
     },
+    cancel: () => clearTimeout(timer),
   });
-  return new Response(body, {
-    status: response.status,
-    headers: { "Content-Type": "application/json; charset=UTF-8" },
-  });
+  const { status, headers } = response;
+  return new Response(body, { status, headers });
 }

@@ -1,24 +1,28 @@
 /** `/v2/orders`: lists, single orders, and what clients may do to them. */
-import { z } from "zod";
 import {
   countOf,
   directionOf,
+  flagOf,
   json,
   Refusal,
   unprocessable,
+  wordOf,
 } from "./answer.ts";
 import { OrderClosedError } from "./desk.ts";
 import type { Exchange } from "./exchange.ts";
+import { restOrder, submittedStamp, type VenueOrder } from "./order.ts";
 import {
-  type OrderRequest,
-  restOrder,
-  submittedStamp,
-  type VenueOrder,
-} from "./order.ts";
+  readOrderChanges,
+  readOrderRequest,
+  requireAcceptable,
+  requireUniqueId,
+  symbolOf,
+} from "./orderRequest.ts";
 import { sortable } from "./stamps.ts";
 
 const LIST_DEFAULT = 50;
 const LIST_MAX = 500;
+const OPEN_MAX = 100_000;
 
 /** `GET /v2/orders`: by `submitted_at`, bounds and cursors exclusive. */
 export function listOrders(
@@ -26,14 +30,12 @@ export function listOrders(
   account: string,
   query: URLSearchParams,
 ): Response {
-  const nested = query.get("nested") === "true";
+  const nested = flagOf(query, "nested");
   const conditions: string[] = [];
   const values: Record<string, string> = {};
 
-  const status = query.get("status") ?? "open";
-  const filter = FILTERS[status];
-  if (filter === undefined) throw unprocessable(`invalid status: ${status}`);
-  conditions.push(filter);
+  const status = wordOf(query, "status", Object.keys(FILTERS)) ?? "open";
+  conditions.push(FILTERS[status] ?? "");
   // Folded legs show under their parent alone.
   if (nested) conditions.push("parent_id is null");
   for (const [name, comparison] of [
@@ -53,31 +55,38 @@ export function listOrders(
   ] as const) {
     const id = query.get(name);
     if (id === null) continue;
-    if (values["after"] !== undefined || values["until"] !== undefined)
-      throw unprocessable(`${name} cannot be used with after or until`);
+    if (Object.keys(values).length > 0)
+      throw unprocessable(
+        `${name} cannot be used with another cursor or with after or until`,
+      );
     const cursor = exchange.books.order(account, id)?.order;
     if (cursor === undefined) throw unprocessable(`${name} is unknown`);
     conditions.push(`(submitted_at, id) ${comparison} ($${name}_at, $${name})`);
     values[name] = id;
     values[`${name}_at`] = submittedStamp(cursor);
   }
-  const side = query.get("side");
-  if (side !== null) {
+  const side = wordOf(query, "side", ["buy", "sell"]);
+  if (side !== undefined) {
     conditions.push("side = $side");
     values["side"] = side;
   }
   const symbols = query.get("symbols");
   if (symbols !== null) {
     conditions.push("instr($symbols, ',' || symbol || ',') > 0");
-    values["symbols"] = `,${symbols},`;
+    values["symbols"] = `,${symbols.split(",").map(symbolOf).join(",")},`;
   }
+  const classes = query.get("asset_class")?.split(",");
+  if (classes !== undefined)
+    conditions.push(
+      classes.map((name) => CLASSES[name] ?? "false").join(" or "),
+    );
   const limit = countOf(query, "limit", {
     fallback: LIST_DEFAULT,
     max: LIST_MAX,
   });
   const orders = exchange.books.orders(
     account,
-    conditions.join(" and "),
+    conditions.map((condition) => `(${condition})`).join(" and "),
     values,
     directionOf(query),
     limit,
@@ -87,8 +96,15 @@ export function listOrders(
 
 const FILTERS: Readonly<Record<string, string>> = {
   open: "is_open = 1",
-  closed: "is_open = 0 and status <> 'held'",
-  all: "1 = 1",
+  // Legs that wait are not open, so they are here.
+  closed: "is_open = 0",
+  all: "true",
+};
+
+/** Crypto has a slash in its symbol, and no stock has. */
+const CLASSES: Readonly<Record<string, string>> = {
+  us_equity: "instr(symbol, '/') = 0",
+  crypto: "instr(symbol, '/') > 0",
 };
 
 export function getOrder(
@@ -102,7 +118,7 @@ export function getOrder(
       exchange,
       account,
       known(exchange, account, id),
-      query.get("nested") === "true",
+      flagOf(query, "nested"),
     ),
   );
 }
@@ -118,69 +134,17 @@ export function getOrderByClientId(
   return json(shown(exchange, account, order, false));
 }
 
-const decimal = z
-  .union([z.string(), z.number()])
-  .transform(String)
-  .refine((text) => Number(text) > 0, "must be above 0");
-
-const placing = z.object({
-  symbol: z.string().min(1),
-  side: z.enum(["buy", "sell"]),
-  type: z.enum(["market", "limit", "stop", "stop_limit", "trailing_stop"]),
-  time_in_force: z.string(),
-  qty: decimal.nullish(),
-  notional: decimal.nullish(),
-  limit_price: decimal.nullish(),
-  stop_price: decimal.nullish(),
-  trail_percent: decimal.nullish(),
-  client_order_id: z.string().max(128).nullish(),
-  extended_hours: z.boolean().nullish(),
-  take_profit: z.object({ limit_price: decimal }).nullish(),
-  stop_loss: z.object({ stop_price: decimal }).nullish(),
-});
-
 /** `POST /v2/orders`: answers `pending_new`; the rest comes by itself. */
 export function placeOrder(
   exchange: Exchange,
   account: string,
   body: unknown,
 ): Response {
-  const order = parsed(placing, body);
-  if ((order.qty == null) === (order.notional == null))
-    throw unprocessable("qty or notional is required");
-  if (order.type === "limit" && order.limit_price == null)
-    throw unprocessable("limit orders require a limit price");
-  const clientOrderId = order.client_order_id ?? undefined;
-  if (
-    clientOrderId !== undefined &&
-    exchange.books.orderByClientId(account, clientOrderId) !== undefined
-  )
-    throw unprocessable("client_order_id must be unique");
-  const request: OrderRequest = {
-    symbol: order.symbol,
-    side: order.side,
-    type: order.type,
-    timeInForce: order.time_in_force,
-    ...given("qty", order.qty),
-    ...given("notional", order.notional),
-    ...given("limitPrice", order.limit_price),
-    ...given("stopPrice", order.stop_price),
-    ...given("trailPercent", order.trail_percent),
-    ...given("clientOrderId", clientOrderId),
-    ...given("takeProfit", order.take_profit?.limit_price),
-    ...given("stopLoss", order.stop_loss?.stop_price),
-    extendedHours: order.extended_hours ?? false,
-  };
-  return json(restOrder(exchange.place(account, request), null));
+  const request = readOrderRequest(body);
+  requireAcceptable(exchange.books, account, request);
+  const order = exchange.place(account, request);
+  return json(shown(exchange, account, order, true));
 }
-
-const replacing = z.object({
-  qty: decimal.optional(),
-  limit_price: decimal.optional(),
-  stop_price: decimal.optional(),
-  client_order_id: z.string().max(128).optional(),
-  time_in_force: z.string().optional(),
-});
 
 /** `PATCH /v2/orders/{id}`: a new order in place of the old one. */
 export function replaceOrder(
@@ -189,18 +153,17 @@ export function replaceOrder(
   id: string,
   body: unknown,
 ): Response {
-  const changes = Object.fromEntries(
-    Object.entries(parsed(replacing, body)).filter(
-      ([, value]) => value !== undefined,
-    ),
-  );
   const order = known(exchange, account, id);
+  const changes = readOrderChanges(body);
+  requireUniqueId(exchange.books, account, changes.client_order_id);
   return closing(() =>
-    json(restOrder(exchange.desk(account).replace(order, changes), null)),
+    json(
+      shown(exchange, account, exchange.replace(account, order, changes), true),
+    ),
   );
 }
 
-/** `DELETE /v2/orders/{id}`. */
+/** `DELETE /v2/orders/{id}`: the order is asked to end; the stream says when it has. */
 export function cancelOrder(
   exchange: Exchange,
   account: string,
@@ -208,20 +171,23 @@ export function cancelOrder(
 ): Response {
   const order = known(exchange, account, id);
   return closing(() => {
-    exchange.desk(account).say(order, "pending_cancel");
-    exchange.desk(account).end(order, "canceled");
+    exchange.cancel(account, order);
     return new Response(null, { status: 204 });
   });
 }
 
 /** `DELETE /v2/orders`: one answer for each open order. */
 export function cancelOrders(exchange: Exchange, account: string): Response {
-  const open = exchange.books.orders(account, "is_open = 1", {}, "asc", 1000);
+  const open = exchange.books.orders(
+    account,
+    "is_open = 1",
+    {},
+    "asc",
+    OPEN_MAX,
+  );
+  for (const order of open) exchange.cancel(account, order);
   return json(
-    open.map(({ id }) => {
-      cancelOrder(exchange, account, id);
-      return { id, status: 200 };
-    }),
+    open.map(({ id }) => ({ id, status: 200 })),
     207,
   );
 }
@@ -258,20 +224,4 @@ function closing(work: () => Response): Response {
       throw new Refusal(422, 42210000, error.message);
     throw error;
   }
-}
-
-function parsed<Shape>(shape: z.ZodType<Shape>, body: unknown): Shape {
-  const read = shape.safeParse(body);
-  if (read.success) return read.data;
-  const [issue] = read.error.issues;
-  throw unprocessable(`${issue?.path.join(".")}: ${issue?.message}`);
-}
-
-function given<Name extends string>(
-  name: Name,
-  value: string | null | undefined,
-): Partial<Record<Name, string>> {
-  const members: Partial<Record<Name, string>> = {};
-  if (value !== null && value !== undefined) members[name] = value;
-  return members;
 }

@@ -3,12 +3,14 @@
  * trailing zeros cut. In the books every instant has nine decimals, so that
  * texts sort as times do.
  */
-import { newYorkStamp } from "../../../schema/instant.ts";
+import { nanosOf, newYorkStamp } from "../../../schema/instant.ts";
 
 /** Nanoseconds since the epoch. */
 export type Nanos = bigint;
 
 const NANOS_PER_MS = 1_000_000n;
+const NANOS_PER_SECOND = 1_000_000_000n;
+const DAY = /^\d{4}-\d\d-\d\d$/;
 
 export function nanosOfMs(ms: number): Nanos {
   const whole = Math.floor(ms);
@@ -21,20 +23,17 @@ export function msOfNanos(nanos: Nanos): number {
 
 /** Nine decimals, always: how the books keep it. */
 export function sortableStamp(nanos: Nanos): string {
-  const seconds = new Date(msOfNanos(nanos)).toISOString().slice(0, 19);
-  return `${seconds}.${String(nanos % 1_000_000_000n).padStart(9, "0")}Z`;
+  // Before 1970 the rest is negative, and time goes on all the same.
+  const rest =
+    ((nanos % NANOS_PER_SECOND) + NANOS_PER_SECOND) % NANOS_PER_SECOND;
+  const seconds = new Date(msOfNanos(nanos - rest)).toISOString().slice(0, 19);
+  return `${seconds}.${String(rest).padStart(9, "0")}Z`;
 }
 
-/** A stamp of any precision as {@link sortableStamp} writes it; undefined when it is none. */
+/** A day (its first instant, UTC) or an instant with its zone as {@link sortableStamp} writes it; undefined when it is neither. */
 export function sortable(text: string): string | undefined {
-  const match = /^(.{19})(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)$/.exec(text);
-  const ms =
-    match === null ? Date.parse(text) : Date.parse(`${match[1]}${match[3]}`);
-  if (Number.isNaN(ms)) return undefined;
-  const seconds = new Date(ms).toISOString();
-  return match === null
-    ? `${seconds.slice(0, 23)}000000Z`
-    : `${seconds.slice(0, 19)}.${(match[2] ?? "").padEnd(9, "0").slice(0, 9)}Z`;
+  const nanos = nanosOf(DAY.test(text) ? `${text}T00:00:00Z` : text);
+  return nanos === undefined ? undefined : sortableStamp(nanos);
 }
 
 /** `2026-09-18T13:24:50.034105424Z`, trailing zeros cut. */

@@ -28,19 +28,26 @@ export interface Connection {
 
 type Socket = ServerWebSocket<Connection>;
 
-export class StreamFace {
-  readonly #sockets = new Set<Socket>();
+export interface StreamOptions {
+  readonly faults: FaultBoard;
+  readonly credentials: readonly (Credentials & {
+    readonly frames: "binary" | "text";
+  })[];
+  /** Sockets of one account at a time. */
+  readonly perAccountMax: number;
+  /** Whether one too many is refused, or the oldest makes room for it. */
+  readonly overfull: "refuse" | "replace";
+  readonly now: () => number;
+}
 
-  constructor(
-    readonly options: {
-      readonly faults: FaultBoard;
-      readonly credentials: readonly (Credentials & {
-        readonly frames: "binary" | "text";
-      })[];
-      /** Sockets of one account at a time. */
-      readonly perAccountMax: number;
-    },
-  ) {}
+export class StreamFace {
+  /** In the order of their opening. */
+  readonly #sockets = new Set<Socket>();
+  readonly #delayed = new Set<ReturnType<typeof setTimeout>>();
+  /** Slots of sockets that are gone and were not given back. */
+  #held: { readonly account: string; readonly untilMs: number }[] = [];
+
+  constructor(readonly options: StreamOptions) {}
 
   /** Takes the request over, or says why not. */
   upgrade(request: Request, server: Server<Connection>): Response | undefined {
@@ -65,6 +72,8 @@ export class StreamFace {
     data: undefined as unknown as Connection,
     idleTimeout: 120,
     sendPings: true,
+    // Who reads too slowly is cut: no update is left out in the middle.
+    closeOnBackpressureLimit: true,
     open: (socket) => {
       this.#sockets.add(socket);
       socket.data.overdue = setTimeout(() => socket.close(), AUTH_MS_MAX);
@@ -74,16 +83,21 @@ export class StreamFace {
       try {
         frame = parseObject(String(message));
       } catch {
-        return this.#send(socket, ERROR);
+        return this.#fail(socket);
       }
       if (frame["action"] === "auth" || frame["action"] === "authenticate")
         this.#authenticate(socket, frame);
       else if (frame["action"] === "listen") this.#listen(socket, frame);
-      else this.#send(socket, ERROR);
+      else this.#fail(socket);
     },
-    close: (socket) => {
+    close: (socket, code) => {
       clearTimeout(socket.data.overdue);
       this.#sockets.delete(socket);
+      const { account } = socket.data;
+      if (account === undefined || code !== WITHOUT_CLOSE_FRAME) return;
+      const held = this.options.faults.strikes("slot-held", account);
+      if (held !== undefined)
+        this.#held.push({ account, untilMs: this.options.now() + held.byMs });
     },
   };
 
@@ -94,31 +108,32 @@ export class StreamFace {
         this.#deliver(socket, account, body);
   }
 
-  /** What happens to the sockets of an account (or all) in one instant; answers their ports. */
-  instant(
-    kind: "action-error" | "withdrawn" | "ports",
-    account?: string,
-  ): number[] {
-    const ports: number[] = [];
-    for (const socket of this.#sockets) {
-      if (account !== undefined && socket.data.account !== account) continue;
-      ports.push(socket.data.port);
-      if (kind === "action-error") {
-        this.#send(socket, ERROR);
-        socket.close();
-      } else if (kind === "withdrawn") {
+  /** The relay's ports of an account's sockets (or of all). */
+  ports(account?: string): number[] {
+    return this.#socketsOf(account).map(({ data }) => data.port);
+  }
+
+  /** What happens to the sockets of an account (or to all) in one instant. */
+  instant(kind: "action-error" | "withdrawn", account?: string): void {
+    for (const socket of this.#socketsOf(account))
+      if (kind === "action-error") this.#fail(socket);
+      else {
         socket.data.isListening = false;
         this.#send(socket, listening([]));
       }
-    }
-    return ports;
+  }
+
+  /** Nothing is sent any more. */
+  stop(): void {
+    for (const timer of this.#delayed) clearTimeout(timer);
+    for (const { data } of this.#sockets) clearTimeout(data.overdue);
   }
 
   #authenticate(
     socket: Socket,
     frame: Readonly<Record<string, unknown>>,
   ): void {
-    const { credentials, faults, perAccountMax } = this.options;
+    const { credentials, faults } = this.options;
     const legacy = isObject(frame["data"]) ? frame["data"] : undefined;
     const [keyId, secretKey] =
       legacy === undefined
@@ -127,55 +142,42 @@ export class StreamFace {
     const account = credentials.find(
       (known) => known.keyId === keyId && known.secretKey === secretKey,
     )?.name;
-    if (account === undefined || faults.strikes("auth-refused", account)) {
-      this.#send(
-        socket,
-        JSON.stringify({
-          stream: "authorization",
-          data: {
-            message: "code=401, message=Unauthorized",
-            status: "unauthorized",
-          },
-        }),
-      );
-      socket.close();
-      return;
-    }
-    const others = [...this.#sockets].filter(
-      ({ data }) => data.account === account,
-    );
-    if (others.length >= perAccountMax) {
-      this.#send(socket, ERROR);
-      socket.close();
-      return;
-    }
+    if (account === undefined) return this.#refuse(socket, DOCUMENTED);
+    if (faults.strikes("auth-refused", account))
+      return this.#refuse(socket, OBSERVED);
+    if (!this.#makeRoom(socket, account)) return this.#fail(socket);
     clearTimeout(socket.data.overdue);
     socket.data.account = account;
     this.#send(
       socket,
-      JSON.stringify({
-        stream: "authorization",
-        data: {
-          action: "authenticate",
-          ...(legacy === undefined ? {} : { message: DEPRECATED }),
-          status: "authorized",
-        },
+      authorization({
+        action: "authenticate",
+        ...(legacy === undefined ? {} : { message: DEPRECATED }),
+        status: "authorized",
       }),
     );
   }
 
+  /** False when the account has no slot left for this socket. */
+  #makeRoom(socket: Socket, account: string): boolean {
+    const { perAccountMax, overfull, now } = this.options;
+    this.#held = this.#held.filter(({ untilMs }) => untilMs > now());
+    const others = this.#socketsOf(account).filter((each) => each !== socket);
+    const held = this.#held.filter((slot) => slot.account === account);
+    if (others.length + held.length < perAccountMax) return true;
+    const [oldest] = others;
+    if (overfull === "refuse" || oldest === undefined) return false;
+    oldest.close();
+    return true;
+  }
+
   #listen(socket: Socket, frame: Readonly<Record<string, unknown>>): void {
     const { account } = socket.data;
-    if (account === undefined) {
-      this.#send(
+    if (account === undefined)
+      return this.#send(
         socket,
-        JSON.stringify({
-          stream: "authorization",
-          data: { status: "unauthorized", action: "listen" },
-        }),
+        authorization({ status: "unauthorized", action: "listen" }),
       );
-      return;
-    }
     const data = isObject(frame["data"]) ? frame["data"] : {};
     const wanted = Array.isArray(data["streams"]) ? data["streams"] : [];
     socket.data.isListening =
@@ -191,23 +193,14 @@ export class StreamFace {
     const strikes = this.options.faults.strikes.bind(this.options.faults);
     if (strikes("mute", account) || strikes("lose", account)) return;
     if (strikes("data-null", account)) this.#send(socket, frameOf("null"));
+    if (strikes("stray-byte", account)) socket.sendBinary(STRAY_BYTE);
     if (strikes("unknown-event", account))
-      this.#send(
-        socket,
-        frameOf(
-          body
-            .replace(/"event":"[a-z_]+"/, '"event":"reconsidered"')
-            .replace(/"event_id":"[^"]*",/, ""),
-        ),
-      );
+      this.#send(socket, frameOf(reconsidered(body)));
     let frame = frameOf(strikes("bare", account) ? bared(body) : body);
     if (strikes("malformed", account))
       frame = frame.slice(0, Math.floor(frame.length / 2));
     const delay = strikes("delay", account);
-    if (delay !== undefined) {
-      setTimeout(() => this.#send(socket, frame), delay.byMs);
-      return;
-    }
+    if (delay !== undefined) return this.#sendLater(socket, frame, delay.byMs);
     const { heldBack } = socket.data;
     if (heldBack === undefined && strikes("reorder", account)) {
       socket.data.heldBack = frame;
@@ -219,6 +212,30 @@ export class StreamFace {
     if (heldBack !== undefined) this.#send(socket, heldBack);
   }
 
+  #socketsOf(account: string | undefined): Socket[] {
+    return [...this.#sockets].filter(
+      ({ data }) => account === undefined || data.account === account,
+    );
+  }
+
+  #sendLater(socket: Socket, frame: string, ms: number): void {
+    const timer = setTimeout(() => {
+      this.#delayed.delete(timer);
+      this.#send(socket, frame);
+    }, ms);
+    this.#delayed.add(timer);
+  }
+
+  #refuse(socket: Socket, data: Readonly<Record<string, string>>): void {
+    this.#send(socket, authorization(data));
+    socket.close();
+  }
+
+  #fail(socket: Socket): void {
+    this.#send(socket, ERROR);
+    socket.close();
+  }
+
   #send(socket: Socket, text: string): void {
     const { credentials } = this.options;
     const frames =
@@ -228,6 +245,16 @@ export class StreamFace {
     else socket.sendBinary(Buffer.from(text));
   }
 }
+
+const WITHOUT_CLOSE_FRAME = 1006;
+const STRAY_BYTE = Buffer.from([1]);
+
+/** Two refusals are known: that of the documents, and one that was seen on the wire. */
+const DOCUMENTED = { status: "unauthorized", action: "authenticate" };
+const OBSERVED = {
+  message: "code=401, message=Unauthorized",
+  status: "unauthorized",
+};
 
 const ERROR = JSON.stringify({
   action: "error",
@@ -242,12 +269,25 @@ function listening(streams: readonly string[]): string {
   return JSON.stringify({ stream: "listening", data: { streams } });
 }
 
+function authorization(data: Readonly<Record<string, string>>): string {
+  return JSON.stringify({ stream: "authorization", data });
+}
+
+/** The same update under a word that no document names, without an id of its own. */
+function reconsidered(body: string): string {
+  return body
+    .replace(/"event":"[a-z_]+"/, '"event":"reconsidered"')
+    .replace(/"event_id":"[^"]*",/, "");
+}
+
 /** As older payloads came: without the members that clients should not count on. */
 function bared(body: string): string {
   const {
     at: _at,
     event_id: _id,
     position_qty: _qty,
+    swap_rate: _rate,
+    settle_date: _day,
     ...rest
   } = parseObject(body);
   return JSON.stringify(rest);

@@ -2,16 +2,17 @@
  * A broker to try against: Alpaca's trading REST and `trade_updates`, true to the
  * wire, with books of its own that anyone can compare with, and faults on call.
  */
-import { ConfigError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { json } from "./answer.ts";
 import { Books } from "./books.ts";
 import { Chance } from "./chance.ts";
 import { type AccountPlan, Exchange } from "./exchange.ts";
+import { answerSim } from "./doors.ts";
 import {
   type Fault,
   FaultBoard,
-  readFault,
+  type InstantFault,
+  requireAccount,
   type ScheduledFault,
 } from "./faults.ts";
 import { Limiter } from "./limiter.ts";
@@ -63,6 +64,8 @@ export interface SimulatedVenueOptions {
   readonly faults?: readonly ScheduledFault[];
   readonly requestsPerMinute?: number;
   readonly streamsPerAccount?: number;
+  /** What becomes of a socket beyond that: it is refused, or the oldest makes room for it. */
+  readonly streamsOverfull?: "refuse" | "replace";
   readonly sharesExecutionIds?: boolean;
   readonly clock?: { now(): number };
   readonly log?: Logger;
@@ -81,13 +84,26 @@ export interface SimulatedVenue {
   stop(): Promise<void>;
 }
 
+/** @throws ConfigError for a fault that could never have its effect; rejects when the port is taken. */
 export async function startSimulatedVenue(
   options: SimulatedVenueOptions = {},
 ): Promise<SimulatedVenue> {
-  const { host = "127.0.0.1", seed = 1, accounts = DEMO_ACCOUNTS } = options;
+  const {
+    host = "127.0.0.1",
+    seed = 1,
+    accounts = DEMO_ACCOUNTS,
+    log,
+  } = options;
+  const names = accounts.map(({ name }) => name);
+  for (const fault of options.faults ?? []) requireAccount(fault, names);
+
+  await using stack = new AsyncDisposableStack();
   const now = () => options.clock?.now() ?? Date.now();
+  const onFailure = (error: unknown) => log?.error({ error }, "venue_failed");
   const faults = new FaultBoard(now, new Chance(`${seed}/faults`));
-  const books = new Books(options.file ?? ":memory:");
+  const books = stack.adopt(new Books(options.file ?? ":memory:"), (each) =>
+    each.close(),
+  );
   const credentials = accounts.map((account) => ({
     ...account,
     frames: account.frames ?? ("binary" as const),
@@ -96,6 +112,8 @@ export async function startSimulatedVenue(
     faults,
     credentials,
     perAccountMax: options.streamsPerAccount ?? 5,
+    overfull: options.streamsOverfull ?? "refuse",
+    now,
   });
   const exchange = new Exchange({
     books,
@@ -104,6 +122,7 @@ export async function startSimulatedVenue(
     sharesExecutionIds: options.sharesExecutionIds ?? true,
     fillLagMs: (account) => faults.strikes("fill-lag", account)?.byMs ?? 0,
     publish: (update) => stream.publish(update),
+    onFailure,
   });
   const plans = accounts.map((account) => planOf(account, options));
   for (const plan of plans) exchange.open(plan);
@@ -114,105 +133,85 @@ export async function startSimulatedVenue(
     credentials,
     limiter: new Limiter(options.requestsPerMinute ?? 200, now),
   };
-  const server = Bun.serve<Connection>({
-    hostname: "127.0.0.1",
-    port: 0,
-    idleTimeout: 60,
-    fetch(request, own) {
-      const { pathname } = new URL(request.url);
-      if (pathname === "/stream") return stream.upgrade(request, own);
-      if (pathname.startsWith("/sim/")) return answerSim(request, pathname);
-      return answerRest(face, request);
-    },
-    error(error) {
-      options.log?.error({ error }, "venue_failed");
-      return json({ code: 50010000, message: "internal server error" }, 500);
-    },
-    websocket: stream.handler,
-  });
-  const relay = await startRelay({
-    host,
-    port: options.port ?? 0,
-    targetPort: server.port ?? 0,
-    isAway: () => faults.strikes("outage", undefined) !== undefined,
-  });
+  const doors = { accounts: names, books, faults, inject };
+  const server = stack.adopt(
+    Bun.serve<Connection>({
+      hostname: "127.0.0.1",
+      port: 0,
+      idleTimeout: 60,
+      fetch(request, own) {
+        const { pathname } = new URL(request.url);
+        if (pathname === "/stream") return stream.upgrade(request, own);
+        if (/^\/sim(\/|$)/.test(pathname)) return answerSim(doors, request);
+        return answerRest(face, request, () =>
+          relay.cut(own.requestIP(request)?.port ?? 0),
+        );
+      },
+      error(error) {
+        onFailure(error);
+        return json({ code: 50010000, message: "internal server error" }, 500);
+      },
+      websocket: stream.handler,
+    }),
+    (each) => each.stop(true),
+  );
+  const relay = stack.adopt(
+    await startRelay({
+      host,
+      port: options.port ?? 0,
+      targetPort: server.port ?? 0,
+      isAway: () => faults.strikes("outage", undefined) !== undefined,
+    }),
+    (each) => each.stop(),
+  );
   const timers: ReturnType<typeof setTimeout>[] = [];
   const later = (ms: number, work: () => void) =>
     timers.push(setTimeout(work, ms));
+  stack.defer(() => {
+    for (const timer of timers) clearTimeout(timer);
+    exchange.stop();
+    stream.stop();
+  });
 
   function inject(fault: Fault): void {
-    options.log?.info({ fault }, "fault_injected");
+    requireAccount(fault, names);
+    log?.info({ fault }, "fault_injected");
     switch (fault.kind) {
       case "drop":
-        for (const port of stream.instant("ports", fault.account))
-          relay.cut(port);
-        return;
       case "half-open":
-        for (const port of stream.instant("ports", fault.account)) {
-          relay.hold(port);
-          if (fault.forMs !== undefined)
-            later(fault.forMs, () => relay.cut(port));
-        }
-        return;
       case "action-error":
       case "withdrawn":
-        stream.instant(fault.kind, fault.account);
-        return;
-      case "outage":
-        faults.add(fault);
-        relay.cutAll();
+        if (faults.happens(fault)) strike(fault);
         return;
       default:
         faults.add(fault);
+        if (fault.kind === "outage") relay.cutAll();
     }
   }
 
-  /** The books and the faults, for whoever compares and breaks: no venue has this door. */
-  async function answerSim(
-    request: Request,
-    pathname: string,
-  ): Promise<Response> {
-    if (pathname === "/sim/faults") {
-      if (request.method === "DELETE") faults.clear();
-      else if (request.method === "POST") {
-        try {
-          inject(readFault(await request.json()));
-        } catch (error) {
-          if (!(error instanceof ConfigError)) throw error;
-          return json({ problems: error.problems }, 400);
-        }
-      }
-      return json(faults.list());
+  function strike(fault: InstantFault): void {
+    const { kind, account } = fault;
+    if (kind === "action-error" || kind === "withdrawn")
+      return stream.instant(kind, account);
+    for (const port of stream.ports(account)) {
+      if (kind === "drop") relay.cut(port);
+      else relay.hold(port);
+      if (kind === "half-open" && fault.forMs !== undefined)
+        later(fault.forMs, () => relay.cut(port));
     }
-    const [, , , account = "", kind] = pathname.split("/");
-    if (
-      !pathname.startsWith("/sim/books/") ||
-      !accounts.some(({ name }) => name === account)
-    )
-      return json({ message: "not found" }, 404);
-    if (kind === undefined)
-      return json({
-        ...books.account(account),
-        ...books.counts(account),
-        positions: books.positions(account),
-      });
-    if (kind !== "orders" && kind !== "activities" && kind !== "events")
-      return json({ message: "not found" }, 404);
-    return new Response([...books.all(account, kind), ""].join("\n"), {
-      headers: { "Content-Type": "application/x-ndjson" },
-    });
   }
 
-  for (const { atMs, everyMs, ...fault } of options.faults ?? []) {
+  for (const { atMs, everyMs, ...fault } of options.faults ?? [])
     later(atMs, () => {
       inject(fault);
-      if (everyMs !== undefined)
-        timers.push(setInterval(() => inject(fault), everyMs));
+      if (everyMs === undefined) return;
+      timers.push(setInterval(() => inject(fault), everyMs));
     });
-  }
   if (options.trading === true) for (const plan of plans) exchange.trade(plan);
 
   const shownHost = host.includes(":") ? `[${host}]` : host;
+  const running = stack.move();
+  let stopped: Promise<void> | undefined;
   return {
     url: `http://${shownHost}:${relay.port}`,
     streamUrl: `ws://${shownHost}:${relay.port}/stream`,
@@ -220,13 +219,7 @@ export async function startSimulatedVenue(
     exchange,
     inject,
     clear: () => faults.clear(),
-    async stop() {
-      for (const timer of timers) clearTimeout(timer);
-      exchange.stop();
-      await relay.stop();
-      await server.stop(true);
-      books.close();
-    },
+    stop: () => (stopped ??= running.disposeAsync()),
   };
 }
 

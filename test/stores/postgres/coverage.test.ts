@@ -1,4 +1,11 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  test,
+} from "bun:test";
 import { insertActivities } from "../../../src/stores/postgres/activities.ts";
 import {
   type AccountFact,
@@ -130,30 +137,70 @@ test("only facts that touch the range are told", async () => {
   expect(await recorded({ to: minute(9) })).toEqual(["live 0-1 0"]);
 });
 
+/** A fill of REST that no stream told of; `number` names it. */
+const restOnly = (number: number, at: string) =>
+  restFill({
+    id: `${number}::${uuid(number)}`,
+    execution_id: uuid(number),
+    order_id: uuid(number),
+    transaction_time: at,
+  });
+
+const shares = () =>
+  deliveryShares(fresh.sql, tables, SLUG, {
+    from: new Date("2026-10-01"),
+    to: new Date("2026-11-01"),
+  });
+
+describe("of fills that the stream never delivered", () => {
+  beforeEach(() =>
+    insertActivities(fresh.sql, tables, SLUG, [
+      restOnly(201, "2026-10-06T15:00:00.000000Z"),
+      restOnly(202, "2026-10-08T14:59:59.999999Z"),
+      restOnly(203, "2026-10-08T15:00:00.000000Z"),
+      restOnly(204, "2026-10-09T15:00:00.000000Z"),
+    ]),
+  );
+
+  test("none is counted while the stream never listened", async () => {
+    await record(
+      fact(0, 1, { state: "healed" }),
+      fact(0, 1, { stream: "orders" }),
+      fact(0, 1, { account: "paper" }),
+    );
+    expect(await shares()).toEqual([]);
+  });
+
+  test("those of before it first listened are not counted, those of a downtime are", async () => {
+    await record(fact(0, 1), fact(5, 6, { session: "two" }));
+    expect(await shares()).toEqual([
+      { account: SLUG, day: "2026-10-08", fills: 1, undelivered: 1, share: 1 },
+      { account: SLUG, day: "2026-10-09", fills: 1, undelivered: 1, share: 1 },
+    ]);
+  });
+
+  test("a deaf stretch does not unsay that it listened", async () => {
+    await record(fact(0, 1), fact(0, 1, { state: "deaf" }));
+    expect((await shares()).map(({ day }) => day)).toEqual([
+      "2026-10-08",
+      "2026-10-09",
+    ]);
+  });
+});
+
 test("a share of undelivered fills is reckoned by New York day, and a late message corrects it", async () => {
   const { sql } = fresh;
-  const range = { from: new Date("2026-10-01"), to: new Date("2026-11-01") };
-  const shares = () => deliveryShares(sql, tables, SLUG, range);
+  await record(fact(0, 1));
   expect(await shares()).toEqual([]);
 
+  // Still the eighth in New York.
   const late = (number: number) =>
-    restFill({
-      id: `${number}::${uuid(number)}`,
-      execution_id: uuid(number),
-      order_id: uuid(number),
-      // Still the eighth in New York.
-      transaction_time: "2026-10-09T03:59:59.999999Z",
-    });
+    restOnly(number, "2026-10-09T03:59:59.999999Z");
   await insertActivities(sql, tables, SLUG, [
     streamFill(),
     late(102),
     late(103),
-    restFill({
-      id: "next",
-      execution_id: uuid(104),
-      order_id: uuid(104),
-      transaction_time: "2026-10-09T04:00:00.000000Z",
-    }),
+    restOnly(104, "2026-10-09T04:00:00.000000Z"),
   ]);
   expect(await shares()).toEqual([
     {

@@ -1,0 +1,224 @@
+/**
+ * The live stream of one market-data feed, the same machine for every venue:
+ *
+ *     waiting → linked{connecting → greeting → authenticating → subscribing → streaming} → waiting …
+ *                  ├─ slotTaken   another session has the connection: asked again on this socket
+ *                  └─ refused     key or plan: asked again slowly
+ *
+ * A closed socket, a time-out, a slow-client cut are expected: they end the link,
+ * and the dial schedule says when the next one begins.
+ */
+import { assign, enqueueActions, setup } from "xstate";
+import type { StreamVerdict } from "../../schema/service.ts";
+import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
+import type { FeedRun } from "../../src/feeds/run.ts";
+import { fromTask } from "../supervision/task.ts";
+import { feedLink, type LinkEvent } from "./link.ts";
+import { feedProbe, type Judged } from "./probe.ts";
+
+/** Each step of the handshake is given up after this. */
+const STEP_MS_MAX = 10 * SECOND;
+/** Ten thousand symbols are asked for in chunks, each answered: the link itself sees to a request that hangs. */
+const SUBSCRIBING_MS_MAX = 2 * MINUTE;
+/** A link that lived this long has earned a fresh backoff. */
+const SETTLED_MS = 3 * MINUTE;
+/** Longest wait that is looked at in one go; the schedule is asked again after it. */
+const WAIT_MS_MAX = 30 * MINUTE;
+
+interface Context {
+  readonly run: FeedRun;
+  readonly liveSinceMs: number;
+  readonly deafFromMs: number;
+  readonly report: Report;
+}
+
+/** What the tree and the status page show. */
+interface Report {
+  readonly verdict?: StreamVerdict;
+  /** Why the last link ended, or why there is none. */
+  readonly reason?: string;
+  readonly dials: number;
+}
+
+type Event = { readonly type: "shutdown" } | LinkEvent | Judged;
+
+/** Revokes what a deaf session claimed, and calls the healer. */
+const revocation = fromTask<{ run: FeedRun; fromMs: number }>(
+  async ({ input: { run, fromMs }, signal }) => {
+    const nowMs = run.clock.now();
+    const session = `${run.session}/${run.venue.id}/deaf/${fromMs}`;
+    for (const symbol of run.wanted().bars ?? [])
+      await run.keep(
+        {
+          kind: "fact",
+          symbol,
+          state: "deaf",
+          from: new Date(fromMs).toISOString(),
+          to: new Date(nowMs).toISOString(),
+          session,
+        },
+        signal,
+      );
+    run.healingWanted.raise();
+  },
+);
+
+/** Calls the healer to what was missed; the schedule forgets the failures of a link that has lived for a while. */
+const settling = fromTask<FeedRun>(async ({ input: run, signal }) => {
+  run.listening.raise();
+  await sleep(SETTLED_MS, signal);
+  run.dials.settled();
+});
+
+export const feed = setup({
+  types: {
+    context: {} as Context,
+    events: {} as Event,
+    input: {} as FeedRun,
+  },
+  actors: { link: feedLink, probe: feedProbe, revocation, settling },
+  delays: {
+    step: STEP_MS_MAX,
+    subscribing: SUBSCRIBING_MS_MAX,
+    nextDial: ({ context: { run } }) =>
+      Math.min(run.dials.waitMs(run.clock.now()), WAIT_MS_MAX),
+  },
+  guards: {
+    mayDial: ({ context: { run } }) => run.dials.waitMs(run.clock.now()) === 0,
+    isDeaf: ({ event }) =>
+      event.type === "judged" && event.verdict.verdict === "deaf",
+  },
+  actions: {
+    noteReason: assign(({ context, event }) => ({
+      report: {
+        ...context.report,
+        ...("reason" in event ? { reason: event.reason } : {}),
+      },
+    })),
+    noteTimeout: assign(({ context }) => ({
+      report: {
+        ...context.report,
+        reason: "the venue did not answer within 10 s",
+      },
+    })),
+    noteDead: assign(({ context }) => ({
+      report: {
+        ...context.report,
+        verdict: {
+          verdict: "dead" as const,
+          reason: context.report.reason ?? "the link is down",
+        },
+      },
+    })),
+    noteDial: assign(({ context }) => ({
+      report: { ...context.report, dials: context.report.dials + 1 },
+    })),
+    noteVerdict: assign(({ context, event }) =>
+      event.type === "judged"
+        ? {
+            deafFromMs: event.deafFromMs ?? context.deafFromMs,
+            report: { ...context.report, verdict: event.verdict },
+          }
+        : {},
+    ),
+    noteStreaming: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== "subscribed") return;
+      const { reason: _, ...report } = context.report;
+      enqueue.assign({
+        liveSinceMs: event.sinceMs,
+        report: {
+          ...report,
+          verdict: {
+            verdict: "live",
+            reason: "the feed has just begun to stream",
+          },
+        },
+      });
+    }),
+  },
+}).createMachine({
+  id: "feed",
+  context: ({ input }) => ({
+    run: input,
+    liveSinceMs: 0,
+    deafFromMs: 0,
+    report: { dials: 0 },
+  }),
+  initial: "waiting",
+  on: { shutdown: ".stopped" },
+  states: {
+    waiting: {
+      always: { guard: "mayDial", target: "linked" },
+      after: { nextDial: { target: "waiting", reenter: true } },
+    },
+    linked: {
+      entry: "noteDial",
+      invoke: { src: "link", input: ({ context }) => context.run },
+      on: {
+        closed: { target: "waiting", actions: ["noteReason", "noteDead"] },
+        refused: { target: "refused", actions: ["noteReason", "noteDead"] },
+        slotTaken: { target: ".slotTaken", actions: "noteReason" },
+      },
+      initial: "connecting",
+      states: {
+        connecting: {
+          on: { opened: "greeting" },
+          after: { step: "#feed.timedOut" },
+        },
+        greeting: {
+          on: { welcomed: "authenticating" },
+          after: { step: "#feed.timedOut" },
+        },
+        authenticating: {
+          on: { authorized: "subscribing" },
+          after: { step: "#feed.timedOut" },
+        },
+        slotTaken: {
+          entry: "noteDead",
+          on: { authorized: "subscribing" },
+        },
+        subscribing: {
+          on: { subscribed: { target: "streaming", actions: "noteStreaming" } },
+          after: { subscribing: "#feed.timedOut" },
+        },
+        streaming: {
+          invoke: [
+            {
+              src: "probe",
+              input: ({ context: { run, liveSinceMs } }) => ({
+                run,
+                liveSinceMs,
+              }),
+            },
+            { src: "settling", input: ({ context }) => context.run },
+          ],
+          on: {
+            judged: [
+              { guard: "isDeaf", target: "#feed.deaf", actions: "noteVerdict" },
+              { actions: "noteVerdict" },
+            ],
+          },
+        },
+      },
+    },
+    timedOut: {
+      entry: ["noteTimeout", "noteDead"],
+      always: "waiting",
+    },
+    deaf: {
+      invoke: {
+        src: "revocation",
+        input: ({ context: { run, deafFromMs } }) => ({
+          run,
+          fromMs: deafFromMs,
+        }),
+        onDone: "waiting",
+      },
+    },
+    refused: {
+      always: { guard: "mayDial", target: "linked" },
+      after: { nextDial: { target: "refused", reenter: true } },
+    },
+    stopped: { type: "final" },
+  },
+});

@@ -1,0 +1,167 @@
+/**
+ * Tells a quiet feed from a deaf one. Silence alone proves nothing: when it is
+ * longer than the habits of these symbols at this hour explain, REST is asked for
+ * their newest trades. What it shows and the feed has not told is awaited; only
+ * when a later answer finds it still untold is the feed deaf. Pure: time comes in,
+ * the question goes out.
+ */
+import type { StreamVerdict } from "../../schema/service.ts";
+import { MINUTE, SECOND } from "../clock.ts";
+import type { ActivityMemory } from "./activity.ts";
+
+/** Messages that should have come and did not: by chance this happens once in ten thousand silences. */
+const OVERDUE_MESSAGES = Math.log(10_000);
+/** A symbol alone, while its siblings speak, has to be overdue by more: its trades come in bursts. */
+const OVERDUE_MESSAGES_OF_ONE = 30;
+/** Shorter silences are never worth a question. */
+const SILENCE_MS_MIN = 5 * SECOND;
+/** Whatever the habits: a silence of this length in an open market is looked into. */
+const SILENCE_MS_MAX = 45 * SECOND;
+/** While the market is closed hardly anything can be missing. */
+const SILENCE_MS_MAX_CLOSED = 10 * MINUTE;
+/** So long after its close the market counts as open: the last trades may be missing. */
+const CLOSING_MS = 5 * MINUTE;
+
+/** Between two questions while nothing is overdue. */
+const ASK_EVERY_MS = MINUTE;
+const ASK_EVERY_MS_CLOSED = 10 * MINUTE;
+/** While something is awaited. */
+const ASK_AGAIN_MS = 8 * SECOND;
+/** Symbols of one question: they fit into one request. */
+const ASKED_MAX = 200;
+
+/** REST may show a trade before the stream delivers it: this long nothing is held against the stream. */
+const DELIVERY_GRACE_MS = 10 * SECOND;
+/** A bar follows its minute by some seconds. */
+const BAR_GRACE_MS = 25 * SECOND;
+/** Clocks differ, and a trade of the moment of subscribing may belong to the time before. */
+const SUBSCRIBING_MARGIN_MS = 5 * SECOND;
+/** A message this recent makes the feed live without further words. */
+const FRESH_MS = 60 * SECOND;
+
+export class FeedWatch {
+  /** The last question, answered or not. */
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #comparedMs: number | undefined;
+  /** Trades that REST showed before the feed told of them, by symbol. */
+  readonly #awaited = new Map<string, number>();
+  #overdue: readonly string[] = [];
+
+  constructor(
+    readonly activity: ActivityMemory,
+    readonly liveSinceMs: number,
+    readonly isOpen: (ms: number) => boolean | undefined,
+  ) {}
+
+  /** Symbols to ask REST about now; undefined when there is no reason to. */
+  question(nowMs: number): string[] | undefined {
+    if (nowMs < this.#askedMs + this.#restMs(nowMs)) return undefined;
+    if (this.#awaited.size > 0) return [...this.#awaited.keys()];
+    const candidates = this.activity.mostOverdue(ASKED_MAX, nowMs);
+    if (candidates.length === 0) return undefined;
+    if (this.#isFeedSuspicious(nowMs))
+      return candidates.map(({ symbol }) => symbol);
+    const alone = candidates.filter(
+      ({ expected }) => expected >= OVERDUE_MESSAGES_OF_ONE,
+    );
+    return alone.length === 0 ? undefined : alone.map(({ symbol }) => symbol);
+  }
+
+  /** REST answered with the time of each symbol's newest trade. */
+  answered(latest: ReadonlyMap<string, number>, askedMs: number): void {
+    this.#askedMs = askedMs;
+    this.#comparedMs = askedMs;
+    for (const [symbol, tradeMs] of this.#awaited)
+      if (this.#isTold(symbol, tradeMs)) this.#awaited.delete(symbol);
+    // The first sight of a trade is kept: of a busy symbol the newest one is always too young to be overdue.
+    this.#overdue = [...this.#awaited]
+      .filter(([symbol, tradeMs]) => this.#dueMs(symbol, tradeMs) <= askedMs)
+      .map(([symbol]) => symbol);
+    for (const [symbol, tradeMs] of latest)
+      if (!this.#awaited.has(symbol) && !this.#isTold(symbol, tradeMs))
+        this.#awaited.set(symbol, tradeMs);
+    if (this.#awaited.size === 0) this.activity.confirmSilence(askedMs);
+  }
+
+  /** REST could not be asked. */
+  unanswered(nowMs: number): void {
+    this.#askedMs = nowMs;
+  }
+
+  verdict(nowMs: number): StreamVerdict {
+    const [first] = this.#overdue;
+    if (first !== undefined)
+      return {
+        verdict: "deaf",
+        reason: `REST shows trades of ${this.#overdue.length} symbols that the feed never delivered, first ${first}`,
+      };
+    const silentMs = nowMs - this.#spokeMs;
+    if (silentMs < FRESH_MS)
+      return {
+        verdict: "live",
+        reason: `message or link ${seconds(silentMs)} ago`,
+      };
+    const compared =
+      this.#comparedMs === undefined
+        ? "REST was not asked"
+        : `REST shows nothing missing ${seconds(nowMs - this.#comparedMs)} ago`;
+    return this.#isClosed(nowMs)
+      ? { verdict: "closed", reason: `no session is open; ${compared}` }
+      : {
+          verdict: "quiet",
+          reason: `silent for ${seconds(silentMs)}; ${compared}`,
+        };
+  }
+
+  /** When deaf: the last moment at which the feed was known to speak. */
+  get deafFromMs(): number | undefined {
+    return this.#overdue.length === 0 ? undefined : this.#spokeMs;
+  }
+
+  get #spokeMs(): number {
+    return Math.max(this.liveSinceMs, this.activity.lastMessageMs ?? 0);
+  }
+
+  #isFeedSuspicious(nowMs: number): boolean {
+    const silentMs = nowMs - this.#spokeMs;
+    if (silentMs < SILENCE_MS_MIN) return false;
+    const expected = this.activity.expectedSince(this.#spokeMs, nowMs);
+    if (expected !== undefined && expected >= OVERDUE_MESSAGES) return true;
+    return (
+      silentMs >=
+      (this.#isClosed(nowMs) ? SILENCE_MS_MAX_CLOSED : SILENCE_MS_MAX)
+    );
+  }
+
+  /** Between the last question and the next. */
+  #restMs(nowMs: number): number {
+    if (this.#awaited.size > 0) return ASK_AGAIN_MS;
+    return this.#isClosed(nowMs) ? ASK_EVERY_MS_CLOSED : ASK_EVERY_MS;
+  }
+
+  /** Closed for a while: what was traded last has been told by now. */
+  #isClosed(nowMs: number): boolean {
+    return (
+      this.isOpen(nowMs) === false && this.isOpen(nowMs - CLOSING_MS) === false
+    );
+  }
+
+  /** The feed told of it, or it belongs to the time before. */
+  #isTold(symbol: string, tradeMs: number): boolean {
+    return (
+      tradeMs < this.liveSinceMs + SUBSCRIBING_MARGIN_MS ||
+      tradeMs <= (this.activity.toldTo(symbol) ?? Number.NEGATIVE_INFINITY)
+    );
+  }
+
+  /** From when on a trade counts against the feed. */
+  #dueMs(symbol: string, tradeMs: number): number {
+    return this.activity.channelOf(symbol) === "bars"
+      ? Math.floor(tradeMs / MINUTE) * MINUTE + MINUTE + BAR_GRACE_MS
+      : tradeMs + DELIVERY_GRACE_MS;
+  }
+}
+
+function seconds(ms: number): string {
+  return `${Math.max(0, Math.round(ms / SECOND))} s`;
+}

@@ -1,0 +1,54 @@
+/** Statements on `ohlcv_1m`: one row a symbol and minute, whichever way it came. */
+import type { Bar } from "../../../schema/market.ts";
+import type { Sql, Transaction } from "./connect.ts";
+
+/**
+ * Writes minute bars; returns how many rows are new or changed. What the venue
+ * said last stands: an updated bar and one read back replace what is there; a
+ * plain minute bar, which may come late or twice, only replaces one with less
+ * volume, for it knows no trade that the others do not. Daily bars are no rows.
+ */
+export async function upsertBars(
+  sql: Sql | Transaction,
+  bars: readonly Bar[],
+): Promise<number> {
+  const rows = latestOf(bars);
+  if (rows.length === 0) return 0;
+  const incoming = JSON.stringify(
+    rows.map((bar) => ({ ...bar, is_final: bar.span !== "minute" })),
+  );
+  const result = await sql`
+    insert into ohlcv_1m as stored (symbol, timestamp, open, high, low, close, volume, vwap, trades, source)
+    select symbol, timestamp, open, high, low, close, volume, vwap, trades, source
+    from json_to_recordset(${incoming}::text::json) as bars (
+      symbol text, timestamp timestamptz, open double precision, high double precision, low double precision,
+      close double precision, volume double precision, vwap double precision, trades integer, source text
+    )
+    on conflict (symbol, timestamp) do update set
+      open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+      volume = excluded.volume, vwap = excluded.vwap, trades = excluded.trades, source = excluded.source,
+      ingested_at = now()
+    where (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.vwap, stored.trades)
+        is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.vwap, excluded.trades)
+      and (excluded.volume > stored.volume or (excluded.symbol, excluded.timestamp) in (
+        select symbol, timestamp from json_to_recordset(${incoming}::text::json)
+          as finals (symbol text, timestamp timestamptz, is_final boolean) where is_final
+      ))`;
+  return result.count;
+}
+
+/** One bar a symbol and minute: of several in one batch the one that would stand if they were written one by one. */
+function latestOf(bars: readonly Bar[]): Bar[] {
+  const latest = new Map<string, Bar>();
+  for (const bar of bars) {
+    if (bar.span === "daily") continue;
+    const name = `${bar.symbol} ${bar.timestamp}`;
+    const before = latest.get(name);
+    const stands =
+      before === undefined ||
+      bar.span !== "minute" ||
+      bar.volume > before.volume;
+    if (stands) latest.set(name, bar);
+  }
+  return [...latest.values()];
+}
