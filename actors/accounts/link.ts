@@ -114,7 +114,8 @@ export function createLink(dialled: typeof dial) {
               type: "closed",
               reason: "the venue does not grant trade_updates",
             });
-          coverage.began(clock.now());
+          // Clocks count whole milliseconds: what happened in this one may have been before.
+          coverage.began(clock.now() + 1);
           socket.ping();
           run.listening.raise();
           return say({ type: "listening", sinceMs: clock.now() });

@@ -4,6 +4,7 @@
  * makes a stream deaf: a process that was held up itself reads late, too.
  */
 import {
+  DELIVERY_GRACE_MS,
   judge,
   undelivered,
   type Undelivered,
@@ -36,6 +37,7 @@ export interface Judged {
 export const probe = fromResource<ProbeInput>(
   async ({ input: { run, liveSinceMs }, signal, tell }) => {
     let comparedMs: number | undefined;
+    let provenToMs = liveSinceMs;
     let suspected: readonly Undelivered[] = [];
     const say = (overdue: readonly Undelivered[]) => {
       const nowMs = run.clock.now();
@@ -50,7 +52,11 @@ export const probe = fromResource<ProbeInput>(
       const judged: Judged = {
         type: "judged",
         verdict,
-        deafFromMs: deafFrom(overdue, liveSinceMs, run.board.lastFrameMs),
+        deafFromMs: deafFrom(overdue, {
+          liveSinceMs,
+          provenToMs,
+          lastFrameMs: run.board.lastFrameMs,
+        }),
       };
       tell(judged);
     };
@@ -69,6 +75,8 @@ export const probe = fromResource<ProbeInput>(
           suspected.some((earlier) => earlier.what === what),
         );
         suspected = overdue;
+        if (overdue.length === 0)
+          provenToMs = Math.max(provenToMs, askedMs - DELIVERY_GRACE_MS);
         isDue = due.length + overdue.length > 0;
         say(confirmed);
       } catch (error) {
@@ -102,13 +110,21 @@ async function readNewest(run: AccountRun, signal: AbortSignal) {
   return { orders, fills };
 }
 
-/** The last moment at which the stream was known to speak, before the first thing it did not say. */
+/**
+ * The last moment at which the stream was known to say everything. REST shows the
+ * first order or fill that it kept to itself, never the first event: so it is not
+ * believed since the last reading that showed nothing missing, either.
+ */
 function deafFrom(
   overdue: readonly Undelivered[],
-  liveSinceMs: number,
-  lastFrameMs: number | undefined,
+  known: {
+    readonly liveSinceMs: number;
+    readonly provenToMs: number;
+    readonly lastFrameMs: number | undefined;
+  },
 ): number | undefined {
   if (overdue.length === 0) return undefined;
+  const { liveSinceMs, provenToMs, lastFrameMs = liveSinceMs } = known;
   const firstMs = Math.min(...overdue.map(({ at }) => at));
-  return Math.max(liveSinceMs, Math.min(firstMs, lastFrameMs ?? liveSinceMs));
+  return Math.max(liveSinceMs, Math.min(firstMs, provenToMs, lastFrameMs));
 }

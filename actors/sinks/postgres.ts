@@ -66,8 +66,13 @@ export function postgresWriter(
     migrated.add(account.slug);
   }
 
+  /** An account that comes while the sink runs is read of before anything of it is written: its tables have to be there. */
+  async function ensureAllTables() {
+    for (const account of input.accounts()) await ensureTables(account);
+  }
+
   async function writeOne(slug: string, records: readonly AccountRecord[]) {
-    // Accounts come while the sink runs, and their records may arrive before their tables.
+    // What is left of an account that was removed is written, too.
     await ensureTables(
       input.accounts().find((account) => account.slug === slug) ?? {
         slug,
@@ -120,10 +125,17 @@ export function postgresWriter(
       }
     },
     async write(items, trigger) {
-      await answered(WRITE_MS_MAX, writeAll(items));
+      await answered(
+        WRITE_MS_MAX,
+        ensureAllTables().then(() => writeAll(items)),
+      );
       input.onBatch(trigger);
     },
-    ping: async () => answered(PING_MS_MAX, ping(database.sql)),
+    ping: async () =>
+      answered(
+        PING_MS_MAX,
+        ping(database.sql).then(() => ensureAllTables()),
+      ),
   };
 }
 

@@ -103,7 +103,8 @@ export class SubscriptionBook {
             holds.isInSet = false;
             this.#forgetIfFree(assetClass, symbol);
           }
-      for (const symbol of active[assetClass])
+      // A set has no order of its own, and where a plan has a limit the order decides.
+      for (const symbol of [...active[assetClass]].sort())
         if (this.#hasRoomFor(assetClass, symbol))
           this.#holdsOf(assetClass, symbol).isInSet = true;
         else refused.push(`${symbol}: ${TOO_MANY_SYMBOLS}`);

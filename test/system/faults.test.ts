@@ -55,8 +55,10 @@ test.concurrent(
     );
 
     market.venue.inject({ kind: "outage", forMs: 1500 });
-    await service.logged("actor_state_changed", { state: "waiting" });
-    await sleep(1500);
+    await service.until("no stream", async () => {
+      const { accounts } = await service.status();
+      return accounts.every(({ state }) => state !== "streaming");
+    });
     await allStream(service);
     inject(scene, NAMES);
     await sleep(10 * SECOND);

@@ -1,8 +1,7 @@
 import { expect, test } from "bun:test";
-import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
+import { MINUTE, sleep } from "../../src/clock.ts";
 import { openSceneWithServer } from "../support/scene.ts";
 import { type Market, tradeAtOnce } from "../support/market.ts";
-import type { Service } from "../support/service.ts";
 
 /** What is kept of it in memory when the disk takes no more. */
 const QUEUE_LENGTH_MAX = 10_000;

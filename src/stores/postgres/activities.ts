@@ -98,7 +98,11 @@ async function adoptVenueNames(
       )
     )
     update ${table} s
-    set id = i.id, cum_qty = coalesce(i.cum_qty, s.cum_qty)
+    -- What the stream had not said is known now.
+    set id = i.id, cum_qty = coalesce(i.cum_qty, s.cum_qty), side = coalesce(s.side, i.side),
+      symbol = coalesce(s.symbol, i.symbol), order_id = coalesce(s.order_id, i.order_id),
+      qty = coalesce(s.qty, i.qty), price = coalesce(s.price, i.price),
+      net_amount = coalesce(s.net_amount, i.net_amount)
     from incoming i cross join lateral (
       select s.id from ${table} s
       where i.activity_type = 'FILL' and s.activity_type = 'FILL' and s.execution_id = i.execution_id
@@ -106,7 +110,10 @@ async function adoptVenueNames(
       select s.id from ${table} s where i.activity_type = 'FILL' and ${isTwin(sql, slug)}
     ) as known
     where s.id = known.id
-      and (s.id <> i.id or s.cum_qty is distinct from coalesce(i.cum_qty, s.cum_qty))
+      and (s.id <> i.id or s.cum_qty is distinct from coalesce(i.cum_qty, s.cum_qty)
+        or (s.side, s.symbol, s.order_id, s.qty, s.price, s.net_amount) is distinct from (
+          coalesce(s.side, i.side), coalesce(s.symbol, i.symbol), coalesce(s.order_id, i.order_id),
+          coalesce(s.qty, i.qty), coalesce(s.price, i.price), coalesce(s.net_amount, i.net_amount)))
       and not exists (select 1 from ${table} other where other.id = i.id and other.ctid <> s.ctid)`;
 }
 

@@ -69,7 +69,7 @@ async function asked<Answer>(question: Promise<Answer>): Promise<Answer> {
   try {
     return await question;
   } catch (error) {
-    throw new RedisError(describeError(error), { cause: error });
+    throw new RedisError(describeError(error));
   }
 }
 

@@ -57,6 +57,7 @@ export async function dialControl(
   });
   const over = new AbortController();
   const end = (reason: string) => {
+    if (over.signal.aborted) return;
     clearInterval(pinging);
     signal.removeEventListener("abort", onAbort);
     over.abort(new RedisError(reason));
@@ -80,7 +81,7 @@ export async function dialControl(
   } catch (error) {
     end(describeError(error));
     signal.throwIfAborted();
-    throw new RedisError(said ?? describeError(error), { cause: error });
+    throw new RedisError(said ?? describeError(error));
   }
   return {
     client,
@@ -104,7 +105,7 @@ export async function dialPublisher(url: string): Promise<RedisClient> {
     return client;
   } catch (error) {
     client.close();
-    throw new RedisError(await reasonOf(url, error), { cause: error });
+    throw new RedisError(await reasonOf(url, error));
   }
 }
 

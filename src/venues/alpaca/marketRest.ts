@@ -113,7 +113,7 @@ export function alpacaHistory(settings: AlpacaHistorySettings): FeedHistory {
         const bars: Bar[] = [];
         for (const row of rowsOf(page, "bars"))
           readRow(row, onMalformed, ({ members, symbol }) => {
-            const bar = readBar(members, symbol, "minute", reception);
+            const bar = readBar(members, symbol, "history", reception);
             const ms = msOf(bar.timestamp);
             if (ms >= from && ms < to) bars.push(bar);
           });

@@ -95,6 +95,17 @@ const fault = z.discriminatedUnion("kind", [
     instant,
     "an unasked listening answer with an empty list, and nothing more is sent; an instant",
   ),
+  kind(
+    "feed-error",
+    {
+      code: z.literal([
+        400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413,
+        500,
+      ]),
+      ...instant,
+    },
+    "an error out of the blue on the streams of market data; an instant",
+  ),
   // REST.
   kind(
     "rest-429",
@@ -133,7 +144,9 @@ export type Fault = z.infer<typeof fault>;
 export type FaultKind = Fault["kind"];
 export type InstantFault = Extract<
   Fault,
-  { kind: "drop" | "half-open" | "action-error" | "withdrawn" }
+  {
+    kind: "drop" | "half-open" | "action-error" | "withdrawn" | "feed-error";
+  }
 >;
 type LastingFault = Exclude<Fault, InstantFault>;
 

@@ -60,10 +60,11 @@ function* inOneMillisecond(desk: Desk): Life {
   const order = desk.submit(limited(desk, "300"));
   yield* accepted(desk, order);
   const at = desk.now();
-  const first = at - (at % 1_000_000n) + 400_000n;
+  // Where the millisecond is nearly over, a moment earlier.
+  const first = at % 1_000_000n > 990_000n ? at - 10_000n : at;
   fillPart(desk, order, 0.3, first);
-  fillPart(desk, order, 0.5, first + 5_217n);
-  fillRest(desk, order, first + 9_733n);
+  fillPart(desk, order, 0.5, first + 1_117n);
+  fillRest(desk, order, first + 2_233n);
 }
 
 /** The whole shares at a venue, the fraction in house: the last execution carries the earlier time. */

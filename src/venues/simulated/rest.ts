@@ -5,6 +5,11 @@ import type { Exchange } from "./exchange.ts";
 import type { FaultBoard } from "./faults.ts";
 import type { Limiter } from "./limiter.ts";
 import {
+  answerMarket,
+  isMarketData,
+  type MarketRestFace,
+} from "./market/rest.ts";
+import {
   getAccount,
   getAsset,
   getCalendar,
@@ -33,6 +38,7 @@ export interface Credentials {
 export interface RestFace {
   readonly exchange: Exchange;
   readonly faults: FaultBoard;
+  readonly market: MarketRestFace;
   readonly limiter: Limiter;
   readonly credentials: readonly Credentials[];
 }
@@ -55,7 +61,10 @@ export async function answerRest(
   if (latency !== undefined) await sleep(latency.byMs);
   if (faults.strikes("rest-500", account)) return gatewayPage();
 
-  const { allowed, headers, resetMs } = face.limiter.count(account);
+  const { allowed, headers, resetMs } = face.limiter.count(
+    // Market data is another host, with a limit of its own.
+    isMarketData(url.pathname) ? `${account} data` : account,
+  );
   if (!allowed) {
     const retryAfterS = Math.ceil((resetMs - face.exchange.now()) / SECOND);
     return withHeaders(tooMany({ retryAfterS }), headers);
@@ -66,7 +75,9 @@ export async function answerRest(
       ? tooMany(throttle)
       : faults.strikes("auth-refused", account)
         ? json({ message: "forbidden." }, 403)
-        : await routed(face, account, request, url),
+        : isMarketData(url.pathname)
+          ? answerMarket(face.market, url)
+          : await routed(face, account, request, url),
     headers,
   );
   return faults.strikes("rest-cut", account)

@@ -1,7 +1,9 @@
 /**
- * A broker to try against: Alpaca's trading REST and `trade_updates`, true to the
- * wire, with books of its own that anyone can compare with, and faults on call.
+ * A broker to try against: Alpaca's trading REST and `trade_updates`, its market
+ * data by REST and stream, true to the wire, with books of its own that anyone can
+ * compare with, and faults on call.
  */
+import type { ServerWebSocket, WebSocketHandler } from "bun";
 import type { Logger } from "../../log.ts";
 import { json } from "./answer.ts";
 import { Books } from "./books.ts";
@@ -16,6 +18,13 @@ import {
   type ScheduledFault,
 } from "./faults.ts";
 import { Limiter } from "./limiter.ts";
+import { isMarketPath, MARKET_PATHS } from "./market/language.ts";
+import {
+  createMarket,
+  type Market,
+  type MarketOptions,
+} from "./market/market.ts";
+import type { MarketConnection, MarketStreamFace } from "./market/stream.ts";
 import { startRelay } from "./relay.ts";
 import { answerRest } from "./rest.ts";
 import { type Connection, StreamFace } from "./stream.ts";
@@ -67,6 +76,7 @@ export interface SimulatedVenueOptions {
   /** What becomes of a socket beyond that: it is refused, or the oldest makes room for it. */
   readonly streamsOverfull?: "refuse" | "replace";
   readonly sharesExecutionIds?: boolean;
+  readonly market?: MarketOptions;
   readonly clock?: { now(): number };
   readonly log?: Logger;
 }
@@ -78,6 +88,7 @@ export interface SimulatedVenue {
   readonly streamUrl: string;
   readonly accounts: readonly SimulatedAccountSpec[];
   readonly exchange: Exchange;
+  readonly market: Market;
   inject(fault: Fault): void;
   /** Ends all faults. */
   clear(): void;
@@ -95,7 +106,9 @@ export async function startSimulatedVenue(
     log,
   } = options;
   const names = accounts.map(({ name }) => name);
-  for (const fault of options.faults ?? []) requireAccount(fault, names);
+  /** What a fault can be put on: an account, or a stream of market data by its path. */
+  const faultPlaces = [...names, ...MARKET_PATHS];
+  for (const fault of options.faults ?? []) requireAccount(fault, faultPlaces);
 
   await using stack = new AsyncDisposableStack();
   const now = () => options.clock?.now() ?? Date.now();
@@ -127,21 +140,31 @@ export async function startSimulatedVenue(
   const plans = accounts.map((account) => planOf(account, options));
   for (const plan of plans) exchange.open(plan);
 
+  const market = createMarket({
+    options: options.market ?? {},
+    seed,
+    faults,
+    credentials,
+    now,
+  });
   const face = {
     exchange,
+    market,
     faults,
     credentials,
     limiter: new Limiter(options.requestsPerMinute ?? 200, now),
   };
   const doors = { accounts: names, books, faults, inject };
   const server = stack.adopt(
-    Bun.serve<Connection>({
+    Bun.serve<Connection | MarketConnection>({
       hostname: "127.0.0.1",
       port: 0,
       idleTimeout: 60,
       fetch(request, own) {
         const { pathname } = new URL(request.url);
         if (pathname === "/stream") return stream.upgrade(request, own);
+        if (isMarketPath(pathname))
+          return market.stream.upgrade(request, own, pathname);
         if (/^\/sim(\/|$)/.test(pathname)) return answerSim(doors, request);
         return answerRest(face, request, () =>
           relay.cut(own.requestIP(request)?.port ?? 0),
@@ -151,7 +174,7 @@ export async function startSimulatedVenue(
         onFailure(error);
         return json({ code: 50010000, message: "internal server error" }, 500);
       },
-      websocket: stream.handler,
+      websocket: handlerOf(stream, market.stream),
     }),
     (each) => each.stop(true),
   );
@@ -171,16 +194,18 @@ export async function startSimulatedVenue(
     for (const timer of timers) clearTimeout(timer);
     exchange.stop();
     stream.stop();
+    market.stream.stop();
   });
 
   function inject(fault: Fault): void {
-    requireAccount(fault, names);
+    requireAccount(fault, faultPlaces);
     log?.info({ fault }, "fault_injected");
     switch (fault.kind) {
       case "drop":
       case "half-open":
       case "action-error":
       case "withdrawn":
+      case "feed-error":
         if (faults.happens(fault)) strike(fault);
         return;
       default:
@@ -193,7 +218,10 @@ export async function startSimulatedVenue(
     const { kind, account } = fault;
     if (kind === "action-error" || kind === "withdrawn")
       return stream.instant(kind, account);
-    for (const port of stream.ports(account)) {
+    if (kind === "feed-error")
+      return market.stream.complain(fault.code, account);
+    const ports = [...stream.ports(account), ...market.stream.ports(account)];
+    for (const port of ports) {
       if (kind === "drop") relay.cut(port);
       else relay.hold(port);
       if (kind === "half-open" && fault.forMs !== undefined)
@@ -217,9 +245,40 @@ export async function startSimulatedVenue(
     streamUrl: `ws://${shownHost}:${relay.port}/stream`,
     accounts,
     exchange,
+    market,
     inject,
     clear: () => faults.clear(),
     stop: () => (stopped ??= running.disposeAsync()),
+  };
+}
+
+/** One server, two languages: what a socket speaks is known by what it was opened with. */
+function handlerOf(
+  trading: StreamFace,
+  market: MarketStreamFace,
+): WebSocketHandler<Connection | MarketConnection> {
+  const isMarket = (
+    socket: ServerWebSocket<Connection | MarketConnection>,
+  ): socket is ServerWebSocket<MarketConnection> => "path" in socket.data;
+  const isTrading = (
+    socket: ServerWebSocket<Connection | MarketConnection>,
+  ): socket is ServerWebSocket<Connection> => !isMarket(socket);
+  const { open, message, close, ...settings } = trading.handler;
+  return {
+    ...settings,
+    perMessageDeflate: true,
+    open(socket) {
+      if (isMarket(socket)) market.opened(socket);
+      else if (isTrading(socket)) void open?.(socket);
+    },
+    message(socket, frame) {
+      if (isMarket(socket)) market.heard(socket, frame);
+      else if (isTrading(socket)) void message?.(socket, frame);
+    },
+    close(socket, code, reason) {
+      if (isMarket(socket)) market.closed(socket, code);
+      else if (isTrading(socket)) void close?.(socket, code, reason);
+    },
   };
 }
 

@@ -305,7 +305,7 @@ describe("coverage", () => {
     actor.stop();
   });
 
-  test("is a fact of this session, from the moment of listening to the ping that was answered", async () => {
+  test("is a fact of this session, from behind the moment of listening to the ping that was answered", async () => {
     const stage = accountStage();
     await elapse(5 * SECOND);
     const { actor, socket } = listeningLink(stage);
@@ -318,7 +318,7 @@ describe("coverage", () => {
         raw: JSON.stringify({
           stream: "trade_updates",
           state: "live",
-          from: "2026-09-16T14:00:05.000Z",
+          from: "2026-09-16T14:00:05.001Z",
           to: "2026-09-16T14:00:24.000Z",
           session: `session-1/alpha/${NOW + 5 * SECOND}`,
         }),

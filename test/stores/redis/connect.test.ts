@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   dialControl,
   dialPublisher,
@@ -7,10 +7,6 @@ import {
 import { openDoor, redisClient, redisUrl, until } from "../../support/redis.ts";
 
 const never = new AbortController().signal;
-
-afterEach(() => {
-  jest.useRealTimers();
-});
 
 async function addressOf(user: string, password: string): Promise<string> {
   const url = new URL(await redisUrl());
@@ -113,7 +109,7 @@ describe("the control plane's connection", () => {
   test("is not dialled for a service that is leaving", async () => {
     await using door = await openDoor();
     const reason = new Error("leaving");
-    expect(dialControl(door.url, AbortSignal.abort(reason))).rejects.toBe(
+    await expect(dialControl(door.url, AbortSignal.abort(reason))).rejects.toBe(
       reason,
     );
     const leaving = new AbortController();
@@ -121,7 +117,7 @@ describe("the control plane's connection", () => {
     const dialling = dialControl(door.url, leaving.signal);
     await until(() => door.open === 1);
     leaving.abort(reason);
-    expect(dialling).rejects.toBe(reason);
+    await expect(dialling).rejects.toBe(reason);
     await until(() => door.open === 0);
   });
 });

@@ -4,8 +4,9 @@
  * https://docs.alpaca.markets/reference/stockbars
  */
 import { DAY, MINUTE } from "../../../clock.ts";
-import { microsOf } from "../../../../schema/instant.ts";
+import { microsOf, msOfNewYork } from "../../../../schema/instant.ts";
 import { json, Refusal, refusalAnswer } from "../answer.ts";
+import { isCrypto } from "../order.ts";
 import { barRow, quoteRow, tradeRow, type WireMessage } from "./messages.ts";
 import {
   barsBetween,
@@ -164,8 +165,7 @@ function spanned(
 ): TapeBar[] {
   const nowMs = face.now();
   const bars: TapeBar[] = [];
-  const first = Math.ceil(fromMs / spanMs) * spanMs;
-  for (let at = first; at <= toMs; at += spanMs) {
+  for (const at of startsOf(symbol, fromMs, toMs, spanMs)) {
     const bar =
       spanMs === MINUTE
         ? restBar(face.tape, symbol, at, nowMs)
@@ -176,6 +176,26 @@ function spanned(
     if (bar !== undefined) bars.push(bar);
   }
   return bars;
+}
+
+/** Days of stocks begin at New York's midnight, everything else at a multiple of its span. */
+function startsOf(
+  symbol: string,
+  fromMs: number,
+  toMs: number,
+  spanMs: number,
+): number[] {
+  const starts: number[] = [];
+  const isExchangeDay = spanMs % DAY === 0 && !isCrypto(symbol);
+  const first = isExchangeDay
+    ? Math.floor(fromMs / DAY) * DAY
+    : Math.ceil(fromMs / spanMs) * spanMs;
+  for (let at = first; at <= toMs; at += spanMs) {
+    const day = new Date(at).toISOString().slice(0, 10);
+    const start = isExchangeDay ? msOfNewYork(day, 0) : at;
+    if (fromMs <= start && start <= toMs) starts.push(start);
+  }
+  return starts;
 }
 
 function latest(

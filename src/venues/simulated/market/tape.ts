@@ -206,9 +206,9 @@ function makeMinute(
     return {
       at: nanosOfMs(atMs),
       atMs,
-      bid: tidy(middle - half),
+      bid: rounded(middle - half),
       bidSize: crypto ? tidy(chance.next() * 3) : chance.between(1, 9) * 100,
-      ask: tidy(middle + half),
+      ask: rounded(middle + half),
       askSize: crypto ? tidy(chance.next() * 3) : chance.between(1, 9) * 100,
     };
   });
@@ -217,6 +217,11 @@ function makeMinute(
 
 function priceAt(symbol: string, ms: number, chance: Chance): number {
   const price = priceOf(symbol, ms) * (1 + (chance.next() - 0.5) * 0.0006);
+  return rounded(price);
+}
+
+/** Cents for what costs a dollar or more, more digits below. */
+function rounded(price: number): number {
   return Number(price.toFixed(price >= 1 ? 2 : 6));
 }
 
