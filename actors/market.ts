@@ -91,7 +91,7 @@ export function marketControl(topology: Topology, log: Logger): Child[] {
 
 function redisSink(
   { config, metrics }: Topology,
-  { redis }: MarketTopology,
+  { redis, written, dropped }: MarketTopology,
   log: Logger,
 ): Child[] {
   const address = config.market.redis;
@@ -102,6 +102,8 @@ function redisSink(
         url: address.url,
         log,
         onPublished({ trades, bars, refused, trigger, receivedAtMs }) {
+          written.redis += trades + bars;
+          dropped.redis += refused;
           metrics.rows.inc({ sink: "redis", kind: "trade" }, trades);
           metrics.rows.inc({ sink: "redis", kind: "bar" }, bars);
           metrics.sinkDropped.inc({ sink: "redis", kind: "refused" }, refused);
@@ -116,11 +118,12 @@ function redisSink(
 }
 
 function countBars(
-  { metrics }: Topology,
+  { metrics, market }: Topology,
   records: readonly BarRecord[],
   { rows, deadLetters }: BarReceipt,
   trigger: Trigger,
 ): void {
+  if (market !== undefined) market.written.bars += rows;
   metrics.rows.inc({ sink: "bars", kind: "bar" }, rows);
   metrics.batches.inc({ sink: "bars", trigger });
   // What came malformed was counted when it came.

@@ -67,6 +67,22 @@ export interface AccountStatus {
   };
 }
 
+export interface FeedStatus {
+  /** `stock`, `crypto`. */
+  readonly feed: string;
+  readonly state: string;
+  readonly since: string;
+  readonly verdict?: StreamVerdict;
+  /** ISO UTC; absent before the first message. */
+  readonly lastMessageAt?: string;
+  readonly messages: number;
+  /** Symbols times channels that the venue sends. */
+  readonly subscribed: number;
+  /** Wanted, and not granted: beyond the plan's limit, or unknown to the venue. */
+  readonly notGranted: readonly string[];
+  readonly healer: string;
+}
+
 export interface SinkStatus {
   readonly sink: string;
   readonly state: string;
@@ -76,6 +92,8 @@ export interface SinkStatus {
   /** Records on disk that this sink has not yet been given. */
   readonly spooled: number;
   readonly written: number;
+  /** Records that its declared policy gave up; absent where it never does. */
+  readonly dropped?: number;
   readonly lastError?: string;
 }
 
@@ -96,14 +114,16 @@ export interface ServiceStatus {
   readonly uptimeSeconds: number;
   readonly venue: "simulated" | "live";
   readonly accounts: readonly AccountStatus[];
+  readonly feeds: readonly FeedStatus[];
   readonly sinks: readonly SinkStatus[];
   readonly spool: SpoolStatus;
 }
 
 /** One interval of the completeness certificate; `unknown` where no fact covers it. */
 export interface CoverageInterval {
+  /** Slug of the account; of `bars` the symbol. */
   readonly account: string;
-  readonly stream: AccountStream;
+  readonly stream: AccountStream | "bars";
   readonly state: CoverageState | "unknown";
   readonly from: string;
   readonly to: string;

@@ -78,6 +78,10 @@ export interface MarketTopology {
   readonly redis: Outbox<PublishedMessage> | undefined;
   readonly lanes: readonly QuoteLane[];
   readonly quotes: QuoteBoard;
+  /** Rows and messages that reached their store. */
+  readonly written: { bars: number; redis: number };
+  /** What gave way under the declared policy, or could not be taken by anything. */
+  readonly dropped: { bars: number; redis: number };
   /** Heartbeats written to Firestore. */
   readonly beats: { count: number };
   close(): Promise<void>;
@@ -113,6 +117,11 @@ export function createMarketTopology(
   const book = new SubscriptionBook(market.defaults);
   const wantedChanged = new Notice();
   const quotes = emptyQuoteBoard();
+  const dropped = { bars: 0, redis: 0 };
+  const drop = (sink: "bars" | "redis", kind: string) => {
+    dropped[sink]++;
+    metrics.sinkDropped.inc({ sink, kind });
+  };
   const monitored = new Set(market.monitored);
 
   const bars: Outbox<BarRecord> = {
@@ -132,8 +141,7 @@ export function createMarketTopology(
         ? openSpool({ path: paths.redis, sinks: ["redis"] })
         : openRing({
             lengthMax: RING_LENGTH_MAX,
-            onDropped: ({ kind }) =>
-              metrics.sinkDropped.inc({ sink: "redis", kind }),
+            onDropped: ({ kind }) => drop("redis", kind),
           }),
     inFlight: [],
   };
@@ -151,13 +159,14 @@ export function createMarketTopology(
   }));
 
   function keepNow(record: BarRecord): void {
-    if (!offerOrSetAside(bars, record))
-      metrics.sinkDropped.inc({ sink: "bars", kind: record.kind });
+    if (!offerOrSetAside(bars, record)) drop("bars", record.kind);
   }
 
   // Which sink gets what: a row a sink.
   const router = new Router([
-    ...(redis === undefined ? [] : [redisRoute(redis, metrics)]),
+    ...(redis === undefined
+      ? []
+      : [redisRoute(redis, ({ kind }) => drop("redis", kind))]),
     {
       sink: "bars",
       takes: (message): message is Bar =>
@@ -266,6 +275,8 @@ export function createMarketTopology(
     redis,
     lanes,
     quotes,
+    written: { bars: 0, redis: 0 },
+    dropped,
     beats: { count: 0 },
     async close() {
       bars.spool.close();
@@ -285,14 +296,13 @@ function ownDatabase({ postgres }: MarketConfig): Database | undefined {
 /** Redis takes minute bars and trades. */
 function redisRoute(
   outbox: Outbox<PublishedMessage>,
-  metrics: Metrics,
+  onDropped: (message: PublishedMessage) => void,
 ): Route<PublishedMessage> {
   return {
     sink: "redis",
     takes: isPublished,
     take(message) {
-      if (!offerOrSetAside(outbox, message))
-        metrics.sinkDropped.inc({ sink: "redis", kind: message.kind });
+      if (!offerOrSetAside(outbox, message)) onDropped(message);
     },
   };
 }

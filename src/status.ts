@@ -6,12 +6,25 @@ import type {
   HealthCheck,
   ServiceStatus,
   SinkStatus,
-  StreamVerdict,
   TreeNode,
 } from "../schema/service.ts";
 import { MINUTE, SECOND } from "./clock.ts";
 import { undeliveredCount } from "./flow/outbox.ts";
+import {
+  controlChecks,
+  feedCheck,
+  feedStatus,
+  marketSinkStatuses,
+} from "./marketStatus.ts";
 import type { Topology } from "./topology.ts";
+import {
+  innermost,
+  isVerdict,
+  nodeAt,
+  outermost,
+  standbyOf,
+  stateOr,
+} from "./treeReading.ts";
 import { version } from "../package.json";
 
 /** How long something required may be amiss, once it was well, before readiness is withdrawn. */
@@ -22,7 +35,7 @@ export function serviceStatus(
   topology: Topology,
   tree: TreeNode,
 ): ServiceStatus {
-  const { config, startedAtMs, roster, outbox } = topology;
+  const { config, startedAtMs, roster, outbox, market } = topology;
   return {
     version,
     startedAt: new Date(startedAtMs).toISOString(),
@@ -31,7 +44,11 @@ export function serviceStatus(
     accounts: roster.accounts.map((account) =>
       accountStatus(topology, account, tree),
     ),
-    sinks: [sinkStatus(topology, tree)],
+    feeds: (market?.feeds ?? []).map((run) => feedStatus(run, tree)),
+    sinks: [
+      sinkStatus(topology, tree),
+      ...(market === undefined ? [] : marketSinkStatuses(market, tree)),
+    ],
     spool: outbox.spool.status(),
   };
 }
@@ -46,7 +63,7 @@ export class HealthJudge {
   readonly #amiss = new Map<string, HealthCheck>();
 
   judge(topology: Topology, tree: TreeNode): Health {
-    const { accounts, sinks, spool } = serviceStatus(topology, tree);
+    const { accounts, feeds, sinks, spool } = serviceStatus(topology, tree);
     const found: HealthCheck[] = [
       ...sinks.map(sinkCheck),
       {
@@ -60,6 +77,8 @@ export class HealthJudge {
           : {}),
       },
       ...accounts.map(accountCheck),
+      ...feeds.map(feedCheck),
+      ...controlChecks(tree),
     ];
     this.#forget(found);
     const checks = found.map((check) => this.#remember(check));
@@ -109,22 +128,11 @@ export class HealthJudge {
 
   #isBlocking({ name, ok, required, since }: HealthCheck): boolean {
     if (ok || !required) return false;
-    const graceMs = name.startsWith("account/")
+    const graceMs = /^(account|feed)\//.test(name)
       ? STREAM_GRACE_MS
       : STORE_GRACE_MS;
     return !this.#wasWell.has(name) || Date.now() - Date.parse(since) > graceMs;
   }
-}
-
-/** The node at a path of the tree; ids may hold slashes. */
-export function nodeAt(tree: TreeNode, path: string): TreeNode | undefined {
-  if (tree.path === path) return tree;
-  return tree.children
-    ?.filter(
-      (child) => path === child.path || path.startsWith(`${child.path}/`),
-    )
-    .map((child) => nodeAt(child, path))
-    .find((node) => node !== undefined);
 }
 
 function accountStatus(
@@ -140,7 +148,7 @@ function accountStatus(
     account: account.slug,
     state:
       stream === undefined
-        ? stateWithoutStream(tree, account)
+        ? standbyOf(tree, `account/${account.slug}`)
         : innermost(stream.state),
     since: stream?.since ?? tree.since,
     ...(isVerdict(verdict) ? { verdict } : {}),
@@ -152,16 +160,6 @@ function accountStatus(
     undeliveredToday: board.undeliveredToday,
     rows: { ...board.rows },
   };
-}
-
-/** No stream here: another replica holds the lease, or the account is about to start. */
-function stateWithoutStream(tree: TreeNode, { slug }: Account): string {
-  const standby = nodeAt(tree, "pipeline/control/ownership")?.detail?.[
-    "standby"
-  ];
-  return Array.isArray(standby) && standby.includes(`account/${slug}`)
-    ? "standby"
-    : "starting";
 }
 
 function sinkStatus(topology: Topology, tree: TreeNode): SinkStatus {
@@ -198,7 +196,9 @@ function sinkCheck({
 }: SinkStatus): HealthCheck {
   // A store that opens and then refuses every write is in and out of replaying: after an error only `direct` proves it well.
   const ok =
-    state === "direct" || (state === "replaying" && lastError === undefined);
+    state === "direct" ||
+    state === "writing" ||
+    (state === "replaying" && lastError === undefined);
   return {
     name: sink,
     ok,
@@ -236,26 +236,4 @@ function accountCheck({
       ? {}
       : { detail: `${verdict.verdict}: ${verdict.reason}` }),
   };
-}
-
-function stateOr(node: TreeNode | undefined): string {
-  if (node === undefined) return "starting";
-  return node.state === "finished" ? "done" : innermost(node.state);
-}
-
-function innermost(state: string): string {
-  return state.slice(state.lastIndexOf(".") + 1);
-}
-
-function outermost(state: string): string {
-  return state.split(".", 1)[0] ?? state;
-}
-
-function isVerdict(value: unknown): value is StreamVerdict {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "verdict" in value &&
-    "reason" in value
-  );
 }

@@ -33,7 +33,6 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   commander: /^src\/cli(\.ts|\/)/,
   hono: /^src\/http\//,
   "@hono": /^src\/http\//,
-  "@scalar": /^src\/http\//,
 };
 
 /** Where a file of ours may not reach, by where it stands. */

@@ -6,8 +6,9 @@ import { MINUTE, SECOND } from "../src/clock.ts";
 import { readConfig } from "../src/config.ts";
 import { openSpool } from "../src/flow/spool.ts";
 import { createMetrics } from "../src/metrics.ts";
-import { HealthJudge, nodeAt, serviceStatus } from "../src/status.ts";
+import { HealthJudge, serviceStatus } from "../src/status.ts";
 import { createTopology, type Topology } from "../src/topology.ts";
+import { nodeAt } from "../src/treeReading.ts";
 
 const NOW = Date.parse("2026-09-16T14:00:00.000Z");
 const iso = (ms: number) => new Date(ms).toISOString();
@@ -181,6 +182,7 @@ describe("the status", () => {
           rows: { orders: 0, events: 0, activities: 0 },
         },
       ],
+      feeds: [],
       sinks: [
         {
           sink: "postgres",

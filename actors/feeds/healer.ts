@@ -23,7 +23,7 @@ export const feedHealer = fromTask<FeedRun>(
         listenings: run.listening.raised,
         wishes: run.healingWanted.raised,
       };
-      report({ state: "healing", pass });
+      // Not told as a state of its own: a pass without gaps is no news, and there is one a minute.
       try {
         const receipt = await readMissedBars(run, stop);
         failures = 0;

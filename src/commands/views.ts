@@ -77,6 +77,7 @@ function statusText({
   venue,
   uptimeSeconds,
   accounts,
+  feeds,
   sinks,
   spool,
 }: ServiceStatus): string {
@@ -87,9 +88,14 @@ function statusText({
         `account ${account}: ${state}${verdict === undefined ? "" : ` (${verdict.verdict}: ${verdict.reason})`}; backfill ${backfill}, healer ${healer}; ` +
         `${rows.orders} orders, ${rows.events} events, ${rows.activities} activities written; ${undeliveredToday} fills undelivered today`,
     ),
+    ...feeds.map(
+      ({ feed, state, verdict, messages, subscribed, notGranted }) =>
+        `feed ${feed}: ${state}${verdict === undefined ? "" : ` (${verdict.verdict}: ${verdict.reason})`}; ` +
+        `${messages} messages, ${subscribed} subscriptions${notGranted.length === 0 ? "" : `, ${notGranted.length} not granted (${notGranted.slice(0, 3).join("; ")})`}`,
+    ),
     ...sinks.map(
-      ({ sink, state, queued, spooled, written, lastError }) =>
-        `sink ${sink}: ${state}; ${written} rows written, ${queued} queued, ${spooled} on disk${lastError === undefined ? "" : `; ${lastError}`}`,
+      ({ sink, state, queued, spooled, written, dropped = 0, lastError }) =>
+        `sink ${sink}: ${state}; ${written} rows written, ${queued} queued, ${spooled} on disk${dropped === 0 ? "" : `, ${dropped} dropped`}${lastError === undefined ? "" : `; ${lastError}`}`,
     ),
     `spool ${spool.path}: ${spool.records} records, ${spool.bytes} bytes${spool.full ? ", FULL" : ""}`,
     "",

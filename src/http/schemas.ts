@@ -37,18 +37,19 @@ export const healthSchema = z
 
 export const liveSchema = z.object({ live: z.literal(true) }).openapi("Live");
 
+const verdict = z
+  .object({
+    verdict: z.enum(["live", "quiet", "closed", "deaf", "dead"]),
+    reason: z.string(),
+  })
+  .readonly();
+
 const account = z
   .object({
     account: z.string(),
     state: z.string(),
     since: time,
-    verdict: z
-      .object({
-        verdict: z.enum(["live", "quiet", "closed", "deaf", "dead"]),
-        reason: z.string(),
-      })
-      .readonly()
-      .optional(),
+    verdict: verdict.optional(),
     lastFrameAt: time.optional(),
     backfill: z.string(),
     healer: z.string(),
@@ -60,6 +61,21 @@ const account = z
   .readonly()
   .openapi("AccountStatus");
 
+const feed = z
+  .object({
+    feed: z.string(),
+    state: z.string(),
+    since: time,
+    verdict: verdict.optional(),
+    lastMessageAt: time.optional(),
+    messages: count,
+    subscribed: count,
+    notGranted: z.array(z.string()).readonly(),
+    healer: z.string(),
+  })
+  .readonly()
+  .openapi("FeedStatus");
+
 const sink = z
   .object({
     sink: z.string(),
@@ -68,6 +84,7 @@ const sink = z
     queued: count,
     spooled: count,
     written: count,
+    dropped: count.optional(),
     lastError: z.string().optional(),
   })
   .readonly()
@@ -92,6 +109,7 @@ export const statusSchema = z
     uptimeSeconds: z.number().nonnegative(),
     venue: z.enum(["simulated", "live"]),
     accounts: z.array(account).readonly(),
+    feeds: z.array(feed).readonly(),
     sinks: z.array(sink).readonly(),
     spool,
   })
@@ -119,7 +137,7 @@ export const treeSchema = z
 const interval = z
   .object({
     account: z.string(),
-    stream: z.enum(["trade_updates", "orders", "activities"]),
+    stream: z.enum(["trade_updates", "orders", "activities", "bars"]),
     state: z.enum(["live", "healed", "confirmed_empty", "deaf", "unknown"]),
     from: time,
     to: time,

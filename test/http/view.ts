@@ -76,6 +76,19 @@ export const STATUS: ServiceStatus = {
       rows: { orders: 0, events: 0, activities: 0 },
     },
   ],
+  feeds: [
+    {
+      feed: "stock",
+      state: "streaming",
+      since: SINCE,
+      verdict: { verdict: "live", reason: "message or link 1 s ago" },
+      lastMessageAt: SINCE,
+      messages: 12,
+      subscribed: 9,
+      notGranted: ["trades NOSUCH: request"],
+      healer: "resting",
+    },
+  ],
   sinks: [
     {
       sink: "postgres",

@@ -170,6 +170,8 @@ export interface Door extends AsyncDisposable {
   readonly url: string;
   /** Connections that are open now. */
   readonly open: number;
+  /** Those of them on which answers wait. */
+  readonly held: number;
   /** Redis is gone: connections are cut, and new ones refused. */
   shut(): Promise<void>;
   /** Redis is back, on the same port. */
@@ -252,6 +254,9 @@ export async function openDoor(): Promise<Door> {
     url: url.href.replace(/\/$/, ""),
     get open() {
       return passages.size;
+    },
+    get held() {
+      return [...passages].filter(({ isHeld }) => isHeld).length;
     },
     shut,
     async reopen() {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MINUTE, SECOND } from "../../src/clock.ts";
-import { nodeAt } from "../../src/status.ts";
+import { nodeAt } from "../../src/treeReading.ts";
 import { tradeBriskly } from "../support/market.ts";
 import { openScene } from "../support/scene.ts";
 import type { Service } from "../support/service.ts";

@@ -3,7 +3,7 @@
  * connection, and the minutes that it missed.
  * https://docs.alpaca.markets/reference/stockbars
  */
-import { microsOf } from "../../../schema/instant.ts";
+import { nanosOf } from "../../../schema/instant.ts";
 import type { AssetClass, Bar } from "../../../schema/market.ts";
 import {
   elementTexts,
@@ -266,6 +266,7 @@ function chunksOf(symbols: readonly string[]): string[][] {
   return chunks;
 }
 
+/** Of a time that was read before: the millisecond that it falls into, never the next one. */
 function msOf(timestamp: string): number {
-  return Math.floor((microsOf(timestamp) ?? Number.NaN) / 1000);
+  return Number((nanosOf(timestamp) ?? 0n) / 1_000_000n);
 }

@@ -190,7 +190,7 @@ describe("once Redis answers", () => {
     using run = start();
     await until(() => run.states.includes("connecting") && door.open === 2);
     // Heard from the moment on in which Redis counts a subscriber.
-    await until2(async () => (await redis.publish(UPDATES, "{}")) > 0);
+    await untilAnswered(async () => (await redis.publish(UPDATES, "{}")) > 0);
     await tell({ action: "unsubscribe", symbol: "TSLA" });
     await tell({ action: "subscribe", symbol: "MSFT" });
     expect(run.wanted()).toEqual(["AAPL", "BTC/USD"]);
@@ -300,15 +300,16 @@ describe("while Redis is away", () => {
     await redis.sadd("active_subscriptions:stock", "TSLA");
     using run = await listening();
     await redis.del(...SETS);
-    door.hold("sismember");
+    door.hold("member");
     await tell({ action: "unsubscribe", symbol: "TSLA", sessionId: "s-1" });
-    await tell({ action: "subscribe", symbol: "MSFT" });
-    await Bun.sleep(20);
+    await until(() => door.held === 1);
     door.cut();
-    await until(() => run.wanted().includes("MSFT"));
+    // It is dialled anew, and asks for the sets.
+    await until(() => door.held === 1 && run.states.at(-1) === "connecting");
+    expect(run.wanted()).toEqual(["AAPL", "TSLA", "BTC/USD"]);
     door.release();
-    await until(() => !run.wanted().includes("TSLA"));
-    expect(run.wanted()).toEqual(["AAPL", "MSFT", "BTC/USD"]);
+    await until(() => stateOf(run.actor) === "listening");
+    expect(run.wanted()).toEqual(["AAPL", "BTC/USD"]);
   });
 
   test("a wrong password is said in Redis' words, and asked again no faster than the backoff", async () => {
@@ -330,14 +331,18 @@ describe("while Redis is away", () => {
     await until(() => server.listening);
     const address = server.address();
     const port = typeof address === "object" ? address?.port : undefined;
+    jest.useFakeTimers();
     using run = start({
       url: `redis://127.0.0.1:${port}`,
-      backoff: { baseMs: 100, maxMs: 60_000 },
+      backoff: { baseMs: SECOND, maxMs: MINUTE },
     });
-    await Bun.sleep(1000);
-    expect(dials).toBeGreaterThan(1);
-    // 100, 200, 400, 800 ms, each at least half of it.
-    expect(dials).toBeLessThanOrEqual(5);
+    for (let passedMs = 0; passedMs < 30_000; passedMs += 250) {
+      jest.advanceTimersByTime(250);
+      await turn(() => false, 30);
+    }
+    // 1, 2, 4, 8, 16 s between two dials, each at least half of it.
+    expect(dials).toBeGreaterThan(3);
+    expect(dials).toBeLessThanOrEqual(6);
     expect(run.errors).toEqual([]);
     server.close();
   });
@@ -398,7 +403,7 @@ describe("shutdown", () => {
 });
 
 /** {@link until} for a question that waits for its answer. */
-async function until2(isSo: () => Promise<boolean>): Promise<void> {
+async function untilAnswered(isSo: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 2000; tries++) if (await isSo()) return;
   throw new Error("never came true");
 }

@@ -234,6 +234,23 @@ describe("a batch", () => {
     expect(names.map(({ name }) => name)).toEqual([listed.name, unlisted.slug]);
   });
 
+  test("looks at the tables of an account once an opening, not each time", async () => {
+    const account = newAccount();
+    const { writer } = writerFor(account);
+    await writer.open();
+    const { sql } = fresh;
+    const isKnown = async () => {
+      const rows = await sql`
+        select from feedkeeper.accounts where slug = ${account.slug}`;
+      return rows.length === 1;
+    };
+    await sql`delete from feedkeeper.accounts where slug = ${account.slug}`;
+    await writer.write([order(account.slug, 1)], "time");
+    expect(await isKnown()).toBe(false);
+    await writer.open();
+    expect(await isKnown()).toBe(true);
+  });
+
   test("of coverage alone is one statement, however many accounts, and makes no tables", async () => {
     const { writer, written } = writerFor();
     await writer.open();

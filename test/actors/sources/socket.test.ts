@@ -483,8 +483,10 @@ describe("a heartbeat", () => {
     const { url } = await serve((peer) => peer.accept());
     const connection = call(url);
     await connection.opened;
+    // One more while the first is still on its way.
+    connection.socket.ping();
     for (let beat = 1; beat <= 90; beat++) {
-      await connection.has(beat + 1);
+      await connection.has(beat + 2);
       jest.advanceTimersByTime(20 * SECOND);
     }
     expect(said(connection)).toEqual(["opened"]);

@@ -549,57 +549,82 @@ describe("MessagePack", () => {
   });
 });
 
-describe("the venue's own examples", () => {
-  /** Frames that the server sends, line by line. */
-  function frames(path: string): string[] {
-    return (recorded(path) ?? "")
+describe("a session as the venue writes it", () => {
+  interface Session {
+    readonly assetClass: "stock" | "crypto";
+    readonly name: string;
+    readonly frames: readonly string[];
+    /** What is read, in short, and how often. */
+    readonly expected: Readonly<Record<string, number>>;
+  }
+
+  const builtByHand: Session = {
+    assetClass: "stock",
+    name: "built by hand",
+    frames: [
+      '[{"T":"success","msg":"connected"}]',
+      '[{"T":"success","msg":"authenticated"}]',
+      '[{"T":"subscription","trades":["MSFT"],"quotes":["INTC"],"bars":["*"]}]',
+      JSON.stringify(TRADE),
+      JSON.stringify([QUOTE, QUOTE, BAR]),
+      '[{"T":"error","code":407,"msg":"slow client"}]',
+    ],
+    expected: {
+      welcomed: 1,
+      authorized: 1,
+      subscribed: 1,
+      "trade MSFT": 1,
+      "quote INTC": 2,
+      "bar QQQ": 1,
+      error: 1,
+    },
+  };
+
+  function recording(
+    assetClass: Session["assetClass"],
+    expected: Session["expected"],
+  ): Session[] {
+    const text = recorded(
+      `alpaca/marketdata_stream/docs_${assetClass}_realtime.jsonl`,
+    );
+    if (text === undefined) return [];
+    const frames = text
       .split("\n")
-      .filter((line) => line !== "")
       .map((line) => JSON.parse(line))
       .filter(({ from }) => from === "server")
-      .map(({ raw }) => raw);
+      .map(({ raw }): string => raw);
+    return [{ assetClass, name: "recorded", frames, expected }];
   }
-  const count = (names: readonly string[]) =>
-    Object.fromEntries(
-      [...new Set(names)].map((name) => [
-        name,
-        names.filter((each) => each === name).length,
-      ]),
-    );
 
   test.each([
-    [
-      "stock",
-      {
-        welcomed: 1,
-        authorized: 2,
-        error: 11,
-        subscribed: 3,
-        "trade AAPL": 2,
-        "quote AMD": 4,
-        "bar SPY": 2,
-        "status AAPL": 1,
-      },
-    ],
-    ["crypto", { welcomed: 1, authorized: 2, error: 10, subscribed: 3 }],
-  ] as const)(
-    "of %s are all read, where they are at hand",
-    (name, expected) => {
-      const examples = frames(
-        `alpaca/marketdata_stream/docs_${name}_realtime.jsonl`,
-      );
-      const venue = feed({ assetClass: name });
-      const found = examples.flatMap((frame) => {
-        const reading = venue.read(frame, RECEIVED_AT_MS);
-        expect(
-          feed({ assetClass: name, encoding: "msgpack" }).read(
-            encode(JSON.parse(frame)),
-            RECEIVED_AT_MS,
-          ),
-        ).toStrictEqual(reading);
-        return inShort(reading);
-      });
-      expect(count(found)).toEqual(examples.length === 0 ? {} : expected);
-    },
-  );
+    builtByHand,
+    ...recording("stock", {
+      welcomed: 1,
+      authorized: 2,
+      error: 11,
+      subscribed: 3,
+      "trade AAPL": 2,
+      "quote AMD": 4,
+      "bar SPY": 2,
+      "status AAPL": 1,
+    }),
+    ...recording("crypto", {
+      welcomed: 1,
+      authorized: 2,
+      error: 10,
+      subscribed: 3,
+    }),
+  ])("$name, $assetClass, is read whole, in both languages", (session) => {
+    const { assetClass, frames, expected } = session;
+    const text = feed({ assetClass });
+    const binary = feed({ assetClass, encoding: "msgpack" });
+    const found: Record<string, number> = {};
+    for (const frame of frames) {
+      const reading = text.read(frame, RECEIVED_AT_MS);
+      const bytes = encode(JSON.parse(frame));
+      expect(binary.read(bytes, RECEIVED_AT_MS)).toStrictEqual(reading);
+      for (const name of inShort(reading)) found[name] = (found[name] ?? 0) + 1;
+    }
+    expect(found).toEqual({ ...expected });
+  });
 });
