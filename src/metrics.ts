@@ -18,6 +18,10 @@ export interface Metrics {
   readonly batches: Counter<"sink" | "trigger">;
   readonly deadLetters: Counter<"account">;
   readonly reconnects: Counter<"account">;
+  /** Messages that a feed brought. */
+  readonly marketMessages: Counter<"feed">;
+  /** Kinds of messages that no sink takes: parsed, and counted. */
+  readonly marketUntaken: Counter<"kind">;
   /** Fills that REST showed and the stream never delivered. */
   readonly undelivered: Counter<"account">;
   /** Answers of a venue by HTTP status; `error` when none came. */
@@ -85,6 +89,16 @@ export function createMetrics({ collect }: MetricsOptions = {}): Metrics {
       "reconnects_total",
       "Stream connections dialled again after one was lost or refused.",
       ["account"],
+    ),
+    marketMessages: counter(
+      "market_messages_total",
+      "Messages that a market-data feed brought.",
+      ["feed"],
+    ),
+    marketUntaken: counter(
+      "market_untaken_total",
+      "Messages of market data that no sink takes, by kind.",
+      ["kind"],
     ),
     undelivered: counter(
       "stream_undelivered_total",

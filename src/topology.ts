@@ -99,6 +99,7 @@ export function createTopology(
     const budget = new RateBudget({ perMinute: REQUESTS_PER_MINUTE });
     return {
       account,
+      budget,
       session,
       startedAtMs,
       rest: createAlpacaRest({

@@ -2,7 +2,7 @@
  * One healing pass: the lookback window, every recorded gap since the service
  * runs, and every order that is open here or there, whatever its age.
  */
-import { DAY, MINUTE, SECOND } from "../clock.ts";
+import { DAY, HOUR, MINUTE, SECOND } from "../clock.ts";
 import { openOrderPages, orderById } from "../venues/alpaca/pages.ts";
 import { newYorkDay } from "../../schema/instant.ts";
 import { type Fact, gaps } from "./coverage.ts";
@@ -63,12 +63,15 @@ export async function surveyAccount(run: AccountRun): Promise<void> {
   const { store, board } = run;
   const nowMs = run.clock.now();
   const today = newYorkDay(nowMs);
+  const firstDay = newYorkDay(run.startedAtMs);
   const shares = await store.deliveryShares({
-    from: new Date(nowMs - 36 * 60 * MINUTE),
+    from: new Date(nowMs - 36 * HOUR),
     to: new Date(nowMs),
   });
   board.undeliveredToday =
     shares.find(({ day }) => day === today)?.undelivered ?? 0;
+  for (const { day, undelivered } of shares)
+    if (day >= firstDay) board.undelivered.set(day, undelivered);
 
   // What the last pass read may still be on its way to the store.
   const to = nowMs - run.healing.intervalMs - SETTLING_MS;

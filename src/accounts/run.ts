@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { DialSchedule } from "../flow/dials.ts";
 import type { Notice } from "../flow/notice.ts";
 import type { BoundedQueue } from "../flow/queue.ts";
+import type { RateBudget } from "../flow/rate.ts";
 import type { AlpacaRest } from "../venues/alpaca/rest.ts";
 import type { DeliveredMemory } from "./delivered.ts";
 import type { AccountStore } from "./store.ts";
@@ -20,6 +21,8 @@ export interface AccountRun {
   readonly store: AccountStore;
   readonly clock: Clock;
   readonly dials: DialSchedule;
+  /** The request budget of its key. */
+  readonly budget: RateBudget;
   readonly delivered: DeliveredMemory;
   /** Raised each time the stream begins to listen: history and healing follow it. */
   readonly listening: Notice;
@@ -39,6 +42,8 @@ export interface AccountRun {
 export interface AccountBoard {
   lastFrameMs: number | undefined;
   undeliveredToday: number;
+  /** The same by New York day, since this run of the service began. */
+  readonly undelivered: Map<string, number>;
   gapSeconds: { orders: number; activities: number; trade_updates: number };
   readonly rows: { orders: number; events: number; activities: number };
 }
@@ -47,6 +52,7 @@ export function emptyBoard(): AccountBoard {
   return {
     lastFrameMs: undefined,
     undeliveredToday: 0,
+    undelivered: new Map(),
     gapSeconds: { orders: 0, activities: 0, trade_updates: 0 },
     rows: { orders: 0, events: 0, activities: 0 },
   };

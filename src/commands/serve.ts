@@ -4,21 +4,27 @@ import type { Account } from "../../schema/account.ts";
 import type { TreeNode } from "../../schema/service.ts";
 import { coverageReport } from "../accounts/report.ts";
 import { SECOND, sleep } from "../clock.ts";
-import { type Config, type Environment, readConfig } from "../config.ts";
+import {
+  type Config,
+  type Environment,
+  readConfig,
+  type ReadOptions,
+} from "../config.ts";
 import type { FeedAccess } from "../config/market.ts";
-import { ConfigError, describeError } from "../errors.ts";
-import { setAside, undeliveredCount } from "../flow/outbox.ts";
+import { ConfigError } from "../errors.ts";
 import { createApp } from "../http/app.ts";
 import { freePort, requireFreePort } from "../http/listen.ts";
 import type { ServiceView } from "../http/view.ts";
 import { createLogger, type Logger } from "../log.ts";
-import { createMetrics, type Metrics, recordTree } from "../metrics.ts";
+import { createMetrics, type Metrics } from "../metrics.ts";
+import { mirrorState } from "../scrape.ts";
 import { HealthJudge, serviceStatus } from "../status.ts";
-import { createTopology, spoolPath, type Topology } from "../topology.ts";
+import { createTopology, type Topology } from "../topology.ts";
 import type { SimulatedVenueOptions } from "../venues/simulated/venue.ts";
 import { demoAccounts, demoFeedAccess } from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
 import { lastSession, noteSession } from "./lastSession.ts";
+import { writeReceipt } from "./receipt.ts";
 import { removeRunFile, writeRunFile } from "./runFile.ts";
 
 /** The running tree as `serve` knows it; made by the composition root, since nothing in `src` knows an actor. */
@@ -55,9 +61,24 @@ const STOP_MS_MAX = 9 * SECOND;
 export async function serve(
   startTree: StartTree,
   environment: Environment,
-  flags: Parameters<typeof readConfig>[1] & object,
+  flags: ReadOptions,
 ): Promise<number> {
   const config = readConfig(environment, flags);
+  const { code } = await runService(startTree, config, () =>
+    readConfig(environment, flags),
+  );
+  return code;
+}
+
+/**
+ * The service from its start to the stop receipt. `reread` gives the configuration
+ * as it is now, for SIGHUP. @throws ConfigError when the port or the directory is taken
+ */
+export async function runService(
+  startTree: StartTree,
+  config: Config,
+  reread?: () => Config,
+): Promise<{ readonly code: number; readonly topology: Topology }> {
   const log = createLogger({
     level: config.logLevel,
     format: config.logFormat,
@@ -77,7 +98,8 @@ export async function serve(
       ? config.accounts
       : demoAccounts(`http://127.0.0.1:${venue.port}`);
   const metrics: Metrics = createMetrics({
-    collect: () => collect(metrics, topology, tree.describe(), view),
+    collect: () =>
+      mirrorState(metrics, topology, tree.describe(), view.health().ready),
   });
   const predecessor = lastSession(config.directory);
   const topology = createTopology(config, accounts, metrics, {
@@ -126,11 +148,11 @@ export async function serve(
   );
 
   const failure = await untilEnded(tree, log, () =>
-    reload(topology, environment, flags, log),
+    reload(topology, reread, log),
   );
-  const code = await finish(topology, failure, log);
+  const code = await writeReceipt(topology, failure, log);
   removeRunFile(config.directory);
-  return code;
+  return { code, topology };
 }
 
 /** The simulated venue's keys are known; of the real one they are configured, or there is no feed. */
@@ -166,56 +188,16 @@ async function untilEnded(
   }
 }
 
-/** Puts what is left on the disk and says what was delivered and what was not: the stop receipt. */
-async function finish(
-  topology: Topology,
-  failure: Error | undefined,
-  log: Logger,
-): Promise<number> {
-  const { outbox, config, startedAtMs, roster } = topology;
-  let spoolError: string | undefined;
-  try {
-    setAside(outbox, outbox.queue.lengthMax);
-  } catch (error) {
-    spoolError = describeError(error);
-  }
-  const left = undeliveredCount(outbox);
-  const total = { orders: 0, events: 0, activities: 0 };
-  for (const account of roster.accounts) {
-    const { rows } = topology.runOf(account).board;
-    total.orders += rows.orders;
-    total.events += rows.events;
-    total.activities += rows.activities;
-  }
-  const receipt = {
-    delivered: total,
-    undelivered: left.disk + left.memory,
-    ...(left.disk > 0
-      ? { kept_in: spoolPath(config.directory), kept: left.disk }
-      : {}),
-    ...(left.memory > 0 ? { lost: left.memory, error: spoolError } : {}),
-    elapsed: Math.round((Date.now() - startedAtMs) / SECOND),
-  };
-  if (failure !== undefined)
-    log.error({ ...receipt, error: failure }, "service_failed");
-  else if (left.disk + left.memory > 0) log.warn(receipt, "service_stopped");
-  else log.info(receipt, "service_stopped");
-  await topology.close();
-  if (failure !== undefined) return 1;
-  return left.disk + left.memory > 0 ? 3 : 0;
-}
-
 /** SIGHUP: keys and accounts as the files have them now. A mistake changes nothing. */
 function reload(
   topology: Topology,
-  environment: Environment,
-  flags: Parameters<typeof readConfig>[1] & object,
+  reread: (() => Config) | undefined,
   log: Logger,
 ): void {
-  if (topology.config.venue === "simulated")
+  if (topology.config.venue === "simulated" || reread === undefined)
     return log.info({}, "configuration_unchanged");
   try {
-    const { accounts } = readConfig(environment, flags);
+    const { accounts } = reread();
     const before = topology.roster.accounts;
     topology.roster.accounts = accounts;
     topology.roster.changed.raise();
@@ -262,29 +244,6 @@ function serviceView(topology: Topology, tree: () => Tree): ServiceView {
     }),
     restart: (path) => tree().restart(path),
   };
-}
-
-/** Gauges mirror a state; they are set when somebody looks. */
-function collect(
-  metrics: Metrics,
-  topology: Topology,
-  tree: TreeNode,
-  view: ServiceView,
-): void {
-  const status = serviceStatus(topology, tree);
-  recordTree(metrics, tree);
-  metrics.ready.set(view.health().ready ? 1 : 0);
-  metrics.spoolBytes.set(status.spool.bytes);
-  for (const { sink, queued, spooled } of status.sinks) {
-    metrics.queueDepth.set({ sink }, queued);
-    metrics.spoolDepth.set({ sink }, spooled);
-  }
-  metrics.gapSeconds.reset();
-  for (const account of topology.roster.accounts) {
-    const { gapSeconds } = topology.runOf(account).board;
-    for (const [stream, seconds] of Object.entries(gapSeconds))
-      metrics.gapSeconds.set({ account: account.slug, stream }, seconds);
-  }
 }
 
 async function venueOptions(

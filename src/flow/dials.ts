@@ -9,6 +9,7 @@ import { MINUTE } from "../clock.ts";
 const REFUSED: BackoffBounds = { baseMs: 5 * MINUTE, maxMs: 30 * MINUTE };
 
 export class DialSchedule {
+  #dials = 0;
   #failures = 0;
   #refusals = 0;
   #nextAtMs = 0;
@@ -18,6 +19,11 @@ export class DialSchedule {
     readonly bounds: BackoffBounds,
     readonly random: () => number = Math.random,
   ) {}
+
+  /** Dials of this schedule's whole life. */
+  get dials(): number {
+    return this.#dials;
+  }
 
   /** Dials since the link was last settled. */
   get failures(): number {
@@ -31,6 +37,7 @@ export class DialSchedule {
 
   /** A dial begins. It counts as failed until {@link settled} says otherwise. */
   began(nowMs: number): void {
+    this.#dials++;
     this.#failures++;
     this.#nextAtMs = nowMs + this.#backoffMs(this.bounds);
   }

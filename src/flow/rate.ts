@@ -23,6 +23,7 @@ export class RateBudget {
   #tokens: number;
   #refilledAtMs: number;
   #pausedUntilMs = 0;
+  #waitedMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(settings: { perMinute: number; clock?: Clock }) {
@@ -40,11 +41,18 @@ export class RateBudget {
     );
   }
 
+  /** How long all callers together have stood waiting, those that still stand not counted. */
+  get waitedMs(): number {
+    return this.#waitedMs;
+  }
+
   /** Resolves when the caller may send one request; rejects with the signal's reason when aborted first. */
   acquire(priority: Priority, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const sinceMs = this.#clock.now();
     const leave = () => {
+      this.#waitedMs += this.#clock.now() - sinceMs;
       this.#waiters[priority] = this.#waiters[priority].filter(
         (other) => other !== waiter,
       );
@@ -53,6 +61,7 @@ export class RateBudget {
     const waiter: Waiter = {
       serve: () => {
         signal?.removeEventListener("abort", leave);
+        this.#waitedMs += this.#clock.now() - sinceMs;
         resolve();
       },
     };

@@ -66,6 +66,7 @@ describe("a running service", () => {
         "feedkeeper 0.1.0, venue live, up 61 s",
         "account live: streaming (quiet: silent for 90 s); backfill done, healer resting; 3 orders, 5 events, 2 activities written; 1 fills undelivered today",
         "account cold_harbour: connecting; backfill waiting, healer waiting; 0 orders, 0 events, 0 activities written; 0 fills undelivered today",
+        "feed stock: streaming (live: message or link 1 s ago); 12 messages, 9 subscriptions, 1 not granted (trades NOSUCH: request)",
         "sink postgres: spooling; 10 rows written, 0 queued, 3 on disk; connect ECONNREFUSED",
         "spool /keep/spool.sqlite: 3 records, 20480 bytes",
         "",

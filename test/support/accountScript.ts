@@ -309,13 +309,15 @@ export function accountScript(
     allowTrading: false,
   };
   const queue = new BoundedQueue<AccountRecord>(queueLengthMax);
+  const budget = new RateBudget({ perMinute: 100_000 });
   const run: AccountRun = {
     account,
+    budget,
     session: "session-1",
     startedAtMs: NOW - MINUTE,
     rest: createAlpacaRest({
       account,
-      budget: new RateBudget({ perMinute: 100_000 }),
+      budget,
       fetch: venue.fetch,
     }),
     queue,

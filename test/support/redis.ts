@@ -19,6 +19,8 @@ import { freePort } from "../../src/http/listen.ts";
 
 interface Shared {
   readonly url: string;
+  /** Bun ends the processes of a test that takes too long; the next test gets another one. */
+  readonly isGone: () => boolean;
   stop(): Promise<void>;
 }
 
@@ -26,6 +28,7 @@ let starting: Promise<Shared> | undefined;
 
 /** Its address. @throws Error saying what to start when there is none and none can be had. */
 export async function redisUrl(): Promise<string> {
+  if ((await starting)?.isGone()) starting = undefined;
   starting ??= given() ?? start();
   return (await starting).url;
 }
@@ -62,7 +65,7 @@ function given(): Promise<Shared> | undefined {
   const url = process.env["REDIS_URL"];
   return url === undefined || url === ""
     ? undefined
-    : Promise.resolve({ url, stop: async () => {} });
+    : Promise.resolve({ url, isGone: () => false, stop: async () => {} });
 }
 
 async function start(): Promise<Shared> {
@@ -83,6 +86,7 @@ async function start(): Promise<Shared> {
     if (await answers(port, server)) {
       return {
         url: `redis://127.0.0.1:${port}`,
+        isGone: () => server.exitCode !== null || server.signalCode !== null,
         async stop() {
           server.kill();
           await server.exited;

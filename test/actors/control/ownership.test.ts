@@ -60,8 +60,14 @@ function start(topology: Topology) {
   };
 }
 
-/** Leases of three seconds in an empty table. */
-async function leased(session: string, ...names: string[]): Promise<Topology> {
+/** Leases of a minute, which no test sees lapse. */
+function leased(session: string, ...names: string[]): Topology {
+  const environment = { DATABASE_URL: fresh.url, LEASE_SECONDS: "60" };
+  return topologyOf(session, names, environment);
+}
+
+/** One that looks each second whether it may have them. */
+function waiting(session: string, ...names: string[]): Topology {
   const environment = { DATABASE_URL: fresh.url, LEASE_SECONDS: "3" };
   return topologyOf(session, names, environment);
 }
@@ -70,9 +76,9 @@ const noLeases = () => fresh.sql`truncate feedkeeper.leases`;
 describe("two owners", () => {
   test("run each account once: the second waits, and takes over at once what the first gives back", async () => {
     await noLeases();
-    const first = start(await leased("first", "alpha", "beta"));
+    const first = start(leased("first", "alpha", "beta"));
     await until("the first owns", () => first.log.length > 0);
-    const second = start(await leased("second", "alpha", "beta", "gamma"));
+    const second = start(waiting("second", "alpha", "beta", "gamma"));
     await until("the second stands by", () => second.log.length > 0);
     expect(first.report()).toEqual({ state: "owning", held: 2, standby: [] });
     expect(second.report()).toEqual({
@@ -97,7 +103,7 @@ describe("two owners", () => {
     await claimLeases(fresh.sql, "killed", ["account/alpha"], 2 * SECOND);
     const [lease] = await fresh.sql<[{ until: Date }]>`
       select expires_at as until from feedkeeper.leases`;
-    const other = start(await leased("other", "alpha"));
+    const other = start(waiting("other", "alpha"));
     await until("it owns", () => other.log.length > 1);
     expect(Date.now()).toBeGreaterThanOrEqual(+lease.until);
     expect(other.log).toEqual(["nobody", "alpha"]);
@@ -109,7 +115,7 @@ describe("two owners", () => {
     const names = ["account/alpha", "account/beta"];
     await claimLeases(fresh.sql, "killed", names.slice(0, 1), MINUTE);
     await claimLeases(fresh.sql, "alive", names.slice(1), MINUTE);
-    const topology = await leased("next", "alpha", "beta");
+    const topology = leased("next", "alpha", "beta");
     const next = start({ ...topology, predecessor: "killed" });
     await until("it owns", () => next.log.length > 0);
     expect(next.log).toEqual(["alpha"]);
@@ -118,9 +124,9 @@ describe("two owners", () => {
 
   test("one of which is asked to stop while it only stands by takes nothing from the other", async () => {
     await noLeases();
-    const first = start(await leased("first", "alpha"));
+    const first = start(leased("first", "alpha"));
     await until("the first owns", () => first.log.length > 0);
-    const second = start(await leased("second", "alpha"));
+    const second = start(waiting("second", "alpha"));
     await until("the second stands by", () => second.log.length > 0);
     second.actor.send({ type: "shutdown" });
     await until("the second is done", () => second.status() === "done");
@@ -133,7 +139,7 @@ describe("two owners", () => {
 
 test("accounts that come and go are run and no longer run", async () => {
   await noLeases();
-  const topology = await leased("only", "alpha", "beta");
+  const topology = leased("only", "alpha", "beta");
   const [alpha, beta] = topology.roster.accounts;
   if (alpha === undefined || beta === undefined) throw new Error("no accounts");
   topology.roster.accounts = [alpha];
@@ -152,7 +158,7 @@ test("accounts that come and go are run and no longer run", async () => {
 
 test("a database that goes away later changes nothing for who runs", async () => {
   await noLeases();
-  const topology = await leased("only", "alpha");
+  const topology = leased("only", "alpha");
   const only = start(topology);
   await until("alpha runs", () => only.log.length === 1);
   await topology.database.close();

@@ -125,8 +125,8 @@ test("it lists every order that is in the books, page by page, legs under their 
       limit: 100,
       ...(last === undefined ? {} : { afterOrderId: last }),
     });
-    for (const { id = "", legs = [] } of page)
-      listed.push(id, ...legs.map((leg) => leg.id ?? ""));
+    for (const { id = "", legs } of page)
+      listed.push(id, ...(legs ?? []).map((leg) => leg.id ?? ""));
     last = page.at(-1)?.id;
     if (page.length < 100) break;
   }
@@ -188,6 +188,7 @@ describe("over its own websocket", () => {
       ({ event, order }) => event === "fill" && order.id === placed.id,
     );
     const [row] = await alpaca.trading.accountActivities.getAccountActivities({
+      activityTypes: ["FILL"],
       pageSize: 1,
     });
     expect(fill).toMatchObject({
@@ -229,8 +230,7 @@ describe("over its own websocket", () => {
   });
 
   test("an order is placed and waited for in one call", async () => {
-    const options = { stream: alpaca.trading.stream({ url: venue.streamUrl }) };
-    streams.push(options.stream);
+    const { stream } = await listening();
     const order = await alpaca.trading.submitAndWait(
       {
         symbol: "BTC/USD",
@@ -239,7 +239,7 @@ describe("over its own websocket", () => {
         notional: 50,
         timeInForce: "gtc",
       },
-      options,
+      { stream, timeoutMs: 4 * SECOND },
     );
     expect(order).toMatchObject({ status: "filled", notional: "50" });
   });
