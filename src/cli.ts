@@ -34,8 +34,12 @@ export interface AuditAccountsFlags extends ReadFlags, Period {
 }
 
 export interface CoverageFlags extends ReadFlags, Period {
-  /** Slug; every account when absent. */
-  readonly account?: string;
+  /** An account or a symbol, as it was written; every account when absent. */
+  readonly name?: string;
+}
+
+export interface SmokeFlags extends CommonFlags {
+  readonly seconds: number;
 }
 
 export interface CoverageExportFlags extends ReadFlags {
@@ -57,6 +61,12 @@ export interface SimFlags extends CommonFlags {
   readonly seed?: number;
   /** Path of the fault script. */
   readonly faults?: string;
+  /** Folder of recorded days. */
+  readonly replay?: string;
+  /** Minutes of the recording in one of the clock. */
+  readonly speed?: number;
+  readonly hours?: "always" | "exchange";
+  readonly plan?: "basic" | "plus";
 }
 
 export interface ConfigCheckFlags extends ReadFlags {
@@ -74,6 +84,7 @@ export interface Commands {
   coverageVerify(flags: CoverageVerifyFlags): Promise<number>;
   spool(flags: SpoolFlags): Promise<number>;
   sim(flags: SimFlags): Promise<number>;
+  smoke(flags: SmokeFlags): Promise<number>;
   status(flags: ReadFlags): Promise<number>;
   tree(flags: ReadFlags): Promise<number>;
   configCheck(flags: ConfigCheckFlags): Promise<number>;

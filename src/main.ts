@@ -12,6 +12,7 @@ import {
 import { probes } from "./commands/probes.ts";
 import { serve } from "./commands/serve.ts";
 import { sim } from "./commands/sim.ts";
+import { smoke } from "./commands/smoke.ts";
 import { spool } from "./commands/spool.ts";
 import { status, tree } from "./commands/views.ts";
 import { type Config, processEnvironment, readConfig } from "./config.ts";
@@ -42,6 +43,7 @@ process.exitCode = await runCli(
     spool: async (flags) =>
       spool(spoolPath(configOf(flags).directory), flags, io),
     sim: (flags) => sim(flags, io),
+    smoke: (flags) => smoke(startTree, environment, flags, io),
     status: (flags) => status(configOf(flags), flags, io),
     tree: (flags) => tree(configOf(flags), flags, io),
     configCheck: (flags) => configCheck({ environment, flags, io, probes }),

@@ -38,7 +38,7 @@ import { isPublished, type PublishedMessage } from "./stores/redis/publish.ts";
 import { alpacaFeed } from "./venues/alpaca/marketData.ts";
 import { alpacaHistory } from "./venues/alpaca/marketRest.ts";
 import { type AlpacaRest, createAlpacaRest } from "./venues/alpaca/rest.ts";
-import type { ChannelSymbols, FeedVenue } from "./venues/feedVenue.ts";
+import type { Channel, ChannelSymbols, FeedVenue } from "./venues/feedVenue.ts";
 
 /** Messages in memory before they go to the spool, or give way. */
 const QUEUE_LENGTH_MAX = 20_000;
@@ -252,17 +252,20 @@ export function createMarketTopology(
     const isTest = isTestFeed(venue);
     // The test feed has this one symbol.
     const symbols = isTest ? ["FAKEPACA"] : book.wanted(assetClass);
-    return {
+    const wanted: Record<Channel, readonly string[]> = {
       bars: symbols,
       updatedBars: symbols,
       // Trades have no other sink than Redis.
-      ...(redis === undefined ? {} : { trades: symbols }),
+      trades: redis === undefined ? [] : symbols,
       quotes: isTest
         ? symbols
         : market.monitored.filter(
             (symbol) => assetClassOf(symbol) === assetClass,
           ),
     };
+    return Object.fromEntries(
+      venue.channels.map((channel) => [channel, wanted[channel]]),
+    );
   }
 
   return {

@@ -96,8 +96,7 @@ async function attend(
   // Redis lets a connection that listens ask nothing else.
   const ear = stack.use(await dialControl(url, shutdown));
   const mouth = stack.use(await dialControl(url, shutdown));
-  const flood = new AbortController();
-  const over = AbortSignal.any([ear.lost, mouth.lost, flood.signal]);
+  const over = AbortSignal.any([ear.lost, mouth.lost]);
   const texts = new BoundedQueue<string>(EVENTS_MAX);
 
   const takeAll = async () => {
@@ -109,8 +108,9 @@ async function attend(
 
   try {
     await hearUpdates(ear, (text) => {
-      if (!texts.offer(text))
-        flood.abort(new RedisError(`more than ${EVENTS_MAX} events wait`));
+      if (texts.offer(text)) return;
+      for (const link of [ear, mouth])
+        link.hangUp(`more than ${EVENTS_MAX} events wait`);
     });
     if (await readSets(input, mouth)) changed.raise();
     for (;;) {
@@ -183,7 +183,7 @@ async function isStillActive(
     return await isActive(mouth, spellings);
   } catch (error) {
     if (!(error instanceof RedisError)) throw error;
-    mouth[Symbol.dispose]();
+    mouth.hangUp(describeError(error));
     return true;
   }
 }

@@ -67,6 +67,8 @@ const IDLE_MS = 5 * SECOND;
 const REOPEN = { baseMs: 500, maxMs: 15 * SECOND };
 /** A disk that was full is tried again after this. */
 const FULL_MS = 5 * SECOND;
+/** Each append waits for the disk, and everybody with it: a sink in a hurry must not ask for that every millisecond. */
+const SPOOL_MS_MIN = 50;
 /** How `deliver` ends when it has to leave the word to `replay`. */
 const BEHIND = "behind";
 
@@ -89,9 +91,11 @@ const reopening = fromTask<Input & { readonly failures: number }>(
 
 const spoolingAway = fromTask<Input>(
   async ({ input: { outbox, writer }, shutdown }) => {
+    const { sizeMax, waitMsMax } = writer.bounds;
+    const bounds = { sizeMax, waitMsMax: Math.max(waitMsMax, SPOOL_MS_MIN) };
     for (;;) {
-      setAside(outbox, writer.bounds.sizeMax);
-      await batchDue(outbox.queue, writer.bounds, shutdown);
+      setAside(outbox, sizeMax);
+      await batchDue(outbox.queue, bounds, shutdown);
     }
   },
 );

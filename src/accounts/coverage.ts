@@ -6,8 +6,11 @@ import type { AccountStream, CoverageState } from "../../schema/messages.ts";
 import type { CoverageInterval } from "../../schema/service.ts";
 import { clip, type Interval, subtract, union } from "./intervals.ts";
 
+/** Streams of accounts, and the minute bars of a symbol. */
+export type CoverageStream = AccountStream | "bars";
+
 export interface Fact {
-  readonly stream: AccountStream;
+  readonly stream: CoverageStream;
   readonly state: CoverageState;
   readonly from: Date;
   readonly to: Date;
@@ -26,20 +29,21 @@ export const ACCOUNT_STREAMS: readonly AccountStream[] = [
  */
 export function gaps(
   facts: readonly Fact[],
-  stream: AccountStream,
+  stream: CoverageStream,
   range: Interval,
 ): Interval[] {
   const { live, read } = proven(facts, stream);
   return subtract([range], [...live, ...read]);
 }
 
-/** The certificate of one account in `range`: every instant of every stream in exactly one state. */
+/** The certificate of one account (or of a symbol's bars) in `range`: every instant of every stream in exactly one state. */
 export function certificate(
   account: string,
   facts: readonly Fact[],
   range: Interval,
+  streams: readonly CoverageStream[] = ACCOUNT_STREAMS,
 ): CoverageInterval[] {
-  return ACCOUNT_STREAMS.flatMap((stream) => {
+  return streams.flatMap((stream) => {
     const { live, read, empty } = proven(facts, stream);
     const states: [CoverageInterval["state"], Interval[]][] = [
       ["live", live],
@@ -64,7 +68,7 @@ export function certificate(
 
 function proven(
   facts: readonly Fact[],
-  stream: AccountStream,
+  stream: CoverageStream,
 ): { live: Interval[]; read: Interval[]; empty: Interval[] } {
   const of = (...states: CoverageState[]) =>
     union(

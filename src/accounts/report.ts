@@ -1,8 +1,17 @@
-/** The coverage report: what the facts prove of each account, and what its stream never delivered. */
+/** The coverage report: what the facts prove of each account or symbol, and what a stream never delivered. */
 import type { CoverageReport } from "../../schema/service.ts";
 import { DAY } from "../clock.ts";
-import { certificate } from "./coverage.ts";
+import { certificate, type CoverageStream } from "./coverage.ts";
 import type { AccountStore } from "./store.ts";
+
+/** Where the facts of one account or symbol are. */
+export interface FactSource extends Pick<
+  AccountStore,
+  "facts" | "deliveryShares"
+> {
+  /** Absent: those of accounts. */
+  readonly streams?: readonly CoverageStream[];
+}
 
 export interface ReportRange {
   readonly from?: Date | undefined;
@@ -14,7 +23,7 @@ export interface ReportRange {
  * there is none). Rejects while the store is away.
  */
 export async function coverageReport(
-  stores: ReadonlyMap<string, AccountStore>,
+  stores: ReadonlyMap<string, FactSource>,
   range: ReportRange,
   nowMs: number,
 ): Promise<CoverageReport> {
@@ -41,8 +50,8 @@ export async function coverageReport(
   return {
     from: from.toISOString(),
     to: to.toISOString(),
-    intervals: recorded.flatMap(({ account, facts }) =>
-      certificate(account, facts, { from: +from, to: +to }),
+    intervals: recorded.flatMap(({ account, facts, store }) =>
+      certificate(account, facts, { from: +from, to: +to }, store.streams),
     ),
     delivery: delivery.flat(),
   };

@@ -1,8 +1,14 @@
 /** Every command, its arguments and its flags, as the library wants to know them. */
-import { Argument, Command } from "commander";
+import { Argument, Command, Option } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { accountSlug } from "../../schema/account.ts";
-import type { Commands, Output, SpoolFlags } from "../cli.ts";
+import type {
+  CommonFlags,
+  Commands,
+  Output,
+  SimFlags,
+  SpoolFlags,
+} from "../cli.ts";
 import { closest } from "../closest.ts";
 import {
   collectSlugs,
@@ -43,6 +49,7 @@ export function buildProgram(
   addCoverage(program, commands, exit);
   addSpool(program, commands, exit);
   addSim(program, commands, exit);
+  addSmoke(program, commands, exit);
   addViews(program, commands, exit);
   addConfig(program, commands, exit);
 
@@ -122,14 +129,14 @@ function addCoverage(
       "what was received live, healed, confirmed empty, or is unknown",
     )
     .enablePositionalOptions()
-    .argument("[account]", "this account only", accountSlug)
-    .action(async (account: string | undefined, _flags, command: Command) => {
+    .argument("[name]", "this account or symbol only")
+    .action(async (name: string | undefined, _flags, command: Command) => {
       const flags = command.optsWithGlobals<JsonOptions & PeriodOptions>();
       exit(
         await commands.coverage({
           ...readable(flags),
           ...period(command, flags),
-          ...(account === undefined ? {} : { account }),
+          ...(name === undefined ? {} : { name }),
         }),
       );
     });
@@ -192,18 +199,61 @@ function addSim(program: Command, commands: Commands, exit: SetExitCode): void {
       wholeUpTo(2 ** 32 - 1),
     )
     .option("--faults <file>", "script of what goes wrong and when")
+    .option(
+      "--replay <folder>",
+      "play recorded days (flat files of minute bars)",
+    )
+    .option(
+      "--speed <number>",
+      "minutes of the recording in one of the clock (60)",
+      wholeUpTo(3_600),
+    )
+    .addOption(
+      new Option("--hours <hours>", "when stocks trade").choices([
+        "always",
+        "exchange",
+      ]),
+    )
+    .addOption(
+      new Option(
+        "--plan <plan>",
+        "what the plan of market data allows",
+      ).choices(["basic", "plus"]),
+    )
     .action(async (_flags, command: Command) => {
-      const { port, seed, faults, ...flags } = command.optsWithGlobals<
-        CommonOptions & { port?: number; seed?: number; faults?: string }
+      // The flags are those of the command, by the same names.
+      const options = command.optsWithGlobals<
+        CommonOptions & Omit<SimFlags, keyof CommonFlags>
       >();
+      const { port, seed, faults, replay, speed, hours, plan } = options;
       exit(
         await commands.sim({
-          ...common(flags),
+          ...common(options),
           ...(port === undefined ? {} : { port }),
           ...(seed === undefined ? {} : { seed }),
           ...(faults === undefined ? {} : { faults }),
+          ...(replay === undefined ? {} : { replay }),
+          ...(speed === undefined ? {} : { speed }),
+          ...(hours === undefined ? {} : { hours }),
+          ...(plan === undefined ? {} : { plan }),
         }),
       );
+    });
+}
+
+function addSmoke(
+  program: Command,
+  commands: Commands,
+  exit: SetExitCode,
+): void {
+  withCommonFlags(program.command("smoke"))
+    .description("run the feeds for a while: PASS when quotes arrive")
+    .option("--seconds <number>", "how long", wholeUpTo(86_400), 60)
+    .action(async (_flags, command: Command) => {
+      const { seconds, ...flags } = command.optsWithGlobals<
+        CommonOptions & { seconds: number }
+      >();
+      exit(await commands.smoke({ ...common(flags), seconds }));
     });
 }
 

@@ -9,13 +9,18 @@ import type {
   CoverageVerifyFlags,
   Output,
 } from "../cli.ts";
+import { accountSlug } from "../../schema/account.ts";
+import { assetClassOf, symbolOf } from "../../schema/symbol.ts";
 import { DAY } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { accountStore } from "../stores/postgres/accountStore.ts";
 import { accountTables } from "../stores/postgres/accountTables.ts";
 import type { Sql } from "../stores/postgres/connect.ts";
+import { Database } from "../stores/postgres/database.ts";
+import { barFacts } from "../stores/postgres/marketStore.ts";
 import { dayDigests } from "../stores/postgres/digests.ts";
+import { demoAccounts } from "./demoAccounts.ts";
 import { openStores, requireCaptured, type Stores } from "./stores.ts";
 
 export async function coverage(
@@ -23,16 +28,65 @@ export async function coverage(
   flags: CoverageFlags,
   io: Output,
 ): Promise<number> {
+  const { account, symbol } = meantBy(config, flags.name);
   await using stores = await openStores(
     config,
-    flags.account === undefined ? [] : [flags.account],
+    account === undefined ? [] : [account],
   );
-  await requireCaptured(stores, config.schema);
-  const report = await reportOf(stores, config.schema, flags);
+  if (symbol === undefined) await requireCaptured(stores, config.schema);
+  const report =
+    symbol === undefined
+      ? await reportOf(stores, config.schema, flags)
+      : await reportOfSymbol(config, stores, symbol, flags);
   io.stdout(
     flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : textOf(report),
   );
   return 0;
+}
+
+/** An account of the configuration goes before a symbol that is spelt like it. */
+function meantBy(
+  config: Config,
+  name: string | undefined,
+): { account?: string; symbol?: string } {
+  if (name === undefined) return {};
+  const account = accountSlug(name);
+  const known =
+    config.venue === "simulated" ? demoAccounts("") : config.accounts;
+  if (known.some(({ slug }) => slug === account)) return { account };
+  const symbol = symbolOf(name, assetClassOf(name));
+  return symbol === undefined || symbol !== name.trim()
+    ? { account }
+    : { symbol };
+}
+
+async function reportOfSymbol(
+  config: Config,
+  { database }: Stores,
+  symbol: string,
+  range: { from?: Date; to?: Date },
+): Promise<CoverageReport> {
+  await using own = marketDatabase(config, database);
+  const source = barFacts(own.database, symbol);
+  if ((await source.facts()).length === 0)
+    throw new Error(`nothing has been captured yet of ${symbol}`);
+  return coverageReport(new Map([[symbol, source]]), range, Date.now());
+}
+
+/** Market data may have a database of its own. */
+function marketDatabase(
+  { market }: Config,
+  accounts: Database,
+): { readonly database: Database } & AsyncDisposable {
+  const url = market.postgres?.url;
+  const database = url === undefined ? accounts : new Database();
+  if (url !== undefined) database.use(url);
+  return {
+    database,
+    async [Symbol.asyncDispose]() {
+      if (url !== undefined) await database.close();
+    },
+  };
 }
 
 const link = z.strictObject({

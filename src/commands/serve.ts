@@ -19,6 +19,7 @@ import { createLogger, type Logger } from "../log.ts";
 import { createMetrics, type Metrics } from "../metrics.ts";
 import { mirrorState } from "../scrape.ts";
 import { HealthJudge, serviceStatus } from "../status.ts";
+import { barFacts } from "../stores/postgres/marketStore.ts";
 import { createTopology, type Topology } from "../topology.ts";
 import type { SimulatedVenueOptions } from "../venues/simulated/venue.ts";
 import { demoAccounts, demoFeedAccess } from "./demoAccounts.ts";
@@ -229,12 +230,19 @@ function serviceView(topology: Topology, tree: () => Tree): ServiceView {
     health: () => judge.judge(topology, tree().describe()),
     status: () => serviceStatus(topology, tree().describe()),
     tree: () => tree().describe(),
-    coverage: ({ account, ...range }) => {
-      const wanted = topology.roster.accounts.filter(
+    coverage: ({ account, symbol, ...range }) => {
+      const { market, roster, runOf } = topology;
+      if (symbol !== undefined && market !== undefined)
+        return coverageReport(
+          new Map([[symbol, barFacts(market.database, symbol)]]),
+          range,
+          Date.now(),
+        );
+      const wanted = roster.accounts.filter(
         ({ slug }) => account === undefined || slug === account,
       );
       const stores = new Map(
-        wanted.map((each) => [each.slug, topology.runOf(each).store]),
+        wanted.map((each) => [each.slug, runOf(each).store]),
       );
       return coverageReport(stores, range, Date.now());
     },

@@ -21,6 +21,12 @@ export async function sim(flags: SimFlags, io: Output): Promise<number> {
     faults,
     log: createLogger({ level: flags.logLevel ?? "INFO" }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    market: {
+      ...(flags.replay === undefined ? {} : { replay: flags.replay }),
+      ...(flags.speed === undefined ? {} : { speed: flags.speed }),
+      ...(flags.hours === undefined ? {} : { hours: flags.hours }),
+      ...(flags.plan === undefined ? {} : { plan: flags.plan }),
+    },
   }).catch((error: unknown) => {
     throw isTaken(error)
       ? new ConfigError([

@@ -3,6 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { accountSlug } from "../../schema/account.ts";
+import { assetClassOf, symbolOf } from "../../schema/symbol.ts";
 import { SECOND, within } from "../clock.ts";
 import { errorResponse, refuse } from "./refusal.ts";
 import { coverageSchema, statusSchema, treeSchema } from "./schemas.ts";
@@ -14,7 +15,9 @@ export function addServiceRoutes(app: OpenAPIHono, view: ServiceView): void {
   app.openapi(tree, (c) => c.json(view.tree(), 200));
 
   app.openapi(coverage, async (c) => {
-    const { account, from, to } = c.req.valid("query");
+    const { account, symbol, from, to } = c.req.valid("query");
+    if (account !== undefined && symbol !== undefined)
+      return refuse(c, 400, "account: not together with symbol");
     if (from !== undefined && to !== undefined && from >= to)
       return refuse(c, 400, "from: has to be before to");
     const known = account === undefined ? undefined : find(view, account);
@@ -23,6 +26,7 @@ export function addServiceRoutes(app: OpenAPIHono, view: ServiceView): void {
     const report = await answered(
       view.coverage({
         ...(known === undefined ? {} : { account: known }),
+        ...(symbol === undefined ? {} : { symbol }),
         ...(from === undefined ? {} : { from }),
         ...(to === undefined ? {} : { to }),
       }),
@@ -100,6 +104,18 @@ const coverageQuery = z.strictObject({
     description: "Name or slug; every account when absent.",
     example: "live",
   }),
+  symbol: z
+    .string()
+    .transform((text) => symbolOf(text, assetClassOf(text)))
+    .refine((symbol) => symbol !== undefined, {
+      error: "has to be a symbol (AAPL, BTC/USD)",
+    })
+    .optional()
+    .openapi({
+      type: "string",
+      description: "The minute bars of a symbol instead of accounts.",
+      example: "AAPL",
+    }),
   from: instant.optional().openapi({
     type: "string",
     description: "Start, inclusive; a date is midnight UTC.",

@@ -9,6 +9,8 @@ import type {
 export interface CoverageQuery {
   /** Slug; every account when absent. */
   readonly account?: string;
+  /** The minute bars of this symbol instead. */
+  readonly symbol?: string;
   readonly from?: Date;
   readonly to?: Date;
 }

@@ -58,6 +58,8 @@ export interface FeedVenue {
   readonly source: string;
   readonly assetClass: AssetClass;
   readonly url: string;
+  /** What may be asked for here. */
+  readonly channels: readonly Channel[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Symbols in one subscribe message at most. */
   readonly chunkLengthMax: number;

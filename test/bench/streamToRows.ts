@@ -28,7 +28,8 @@ import { openPlace } from "./place.ts";
 import { compare, type Round, whole } from "./rounds.ts";
 import { spawnChild } from "./spawn.ts";
 
-const ROUNDS = 5;
+/** Even, so that each way comes first as often as the other. */
+const ROUNDS = 6;
 const SCHEMA = "account_activities";
 const BATCH_LENGTH = 500;
 /** Frames on their way at most: the queue holds 10,000, so the venue is never turned away. */

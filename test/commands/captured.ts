@@ -136,6 +136,7 @@ async function runLine(
     serve: unexpected,
     spool: unexpected,
     sim: unexpected,
+    smoke: unexpected,
     status: unexpected,
     tree: unexpected,
     configCheck: unexpected,

@@ -90,7 +90,7 @@ describe("sim", () => {
     });
     expect(account.status).toBe(200);
     const books = await fetch(`${url}/sim/books/paper`);
-    expect((await books.json()).orders).toBeGreaterThan(100);
+    expect(JSON.parse(await books.text()).orders).toBeGreaterThan(100);
     program.signal("SIGTERM");
     expect(await program.ended()).toEqual({ code: 0, said: text, log: "" });
   });

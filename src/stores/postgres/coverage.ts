@@ -18,7 +18,7 @@ export type RecordedFact =
 
 /** A fact as it is stored, for reckoning with. */
 export interface StoredFact {
-  readonly stream: AccountStream;
+  readonly stream: AccountStream | "bars";
   readonly state: CoverageState;
   readonly from: Date;
   readonly to: Date;
@@ -94,7 +94,7 @@ export function joinContinued(facts: readonly RecordedFact[]): RecordedFact[] {
   return joined;
 }
 
-/** Facts of an account that touch the range, by start. */
+/** Facts of an account, or of a symbol's bars, that touch the range, by start. */
 export async function coverageFacts(
   sql: Sql,
   account: string,
@@ -102,7 +102,7 @@ export async function coverageFacts(
 ): Promise<StoredFact[]> {
   const rows = await sql<
     {
-      stream: AccountStream;
+      stream: StoredFact["stream"];
       state: CoverageState;
       from_at: Date;
       to_at: Date;

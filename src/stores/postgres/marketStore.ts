@@ -5,11 +5,12 @@ import type {
   BarRecord,
   MalformedMarketData,
 } from "../../../schema/market.ts";
+import type { FactSource } from "../../accounts/report.ts";
 import { describeError } from "../../errors.ts";
 import type { FeedStore, KnownInterval } from "../../feeds/run.ts";
 import { upsertBars } from "./bars.ts";
 import { failureOf, type Sql } from "./connect.ts";
-import { recordCoverage } from "./coverage.ts";
+import { coverageFacts, recordCoverage } from "./coverage.ts";
 import type { Database } from "./database.ts";
 import { insertDeadLetters } from "./deadLetters.ts";
 
@@ -50,6 +51,15 @@ export function feedStore(database: Database): FeedStore {
   return {
     knownMinutes: async (symbols, from) =>
       knownMinutes(database.sql, symbols, from),
+  };
+}
+
+/** The recorded facts of a symbol's minute bars. */
+export function barFacts(database: Database, symbol: string): FactSource {
+  return {
+    streams: ["bars"],
+    facts: async (range) => coverageFacts(database.sql, symbol, range),
+    deliveryShares: async () => [],
   };
 }
 

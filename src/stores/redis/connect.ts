@@ -31,6 +31,8 @@ export interface ControlLink extends Disposable {
   readonly client: Redis;
   /** Aborted, with a RedisError as its reason, when the connection is over. */
   readonly lost: AbortSignal;
+  /** Ends it, and everything that waits for an answer. */
+  hangUp(reason: string): void;
 }
 
 /**
@@ -56,7 +58,7 @@ export async function dialControl(
     protocol: 2,
   });
   const over = new AbortController();
-  const end = (reason: string) => {
+  const hangUp = (reason: string) => {
     if (over.signal.aborted) return;
     clearInterval(pinging);
     signal.removeEventListener("abort", onAbort);
@@ -65,13 +67,13 @@ export async function dialControl(
     // A peer that does not answer the goodbye must not keep the connection, nor our questions.
     client.stream?.destroy();
   };
-  const onAbort = () => end("hung up");
+  const onAbort = () => hangUp("hung up");
   const pinging = setInterval(() => {
-    client.ping().catch((error) => end(`no pong: ${describeError(error)}`));
+    client.ping().catch((error) => hangUp(`no pong: ${describeError(error)}`));
   }, PING_EVERY_MS);
   let said: string | undefined;
   client.on("error", (error: unknown) => (said ??= describeError(error)));
-  client.on("close", () => end(said ?? "the connection was closed"));
+  client.on("close", () => hangUp(said ?? "the connection was closed"));
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
@@ -79,14 +81,15 @@ export async function dialControl(
     // A password that is missing is only noticed by a command.
     await client.ping();
   } catch (error) {
-    end(describeError(error));
+    hangUp(describeError(error));
     signal.throwIfAborted();
     throw new RedisError(said ?? describeError(error));
   }
   return {
     client,
     lost: over.signal,
-    [Symbol.dispose]: () => end("hung up"),
+    hangUp,
+    [Symbol.dispose]: onAbort,
   };
 }
 

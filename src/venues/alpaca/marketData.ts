@@ -92,12 +92,7 @@ export interface AlpacaFeedSettings {
   readonly quotes: boolean;
 }
 
-export interface AlpacaFeed extends FeedVenue {
-  /** What may be asked for here; subscriptions to other channels are left out of what is sent. */
-  readonly channels: readonly Channel[];
-}
-
-export function alpacaFeed(settings: AlpacaFeedSettings): AlpacaFeed {
+export function alpacaFeed(settings: AlpacaFeedSettings): FeedVenue {
   const { assetClass, feed, keyId, secretKey, encoding } = settings;
   const isStock = assetClass === "stock";
   const source = sourceOf(assetClass, feed);
@@ -142,7 +137,7 @@ export function sourceOf(assetClass: AssetClass, feed: StockFeed): string {
 }
 
 /** Shared by all readings that have nothing of a sort, which are nearly all. */
-const NONE: readonly never[] = [];
+const NONE: readonly never[] = Object.freeze([]);
 
 function readFrame(
   frame: string | Uint8Array,

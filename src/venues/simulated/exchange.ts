@@ -74,7 +74,7 @@ export class Exchange {
       account: plan.name,
       books,
       // A venue that starts again must not repeat the ids it has given out.
-      chance: new Chance(`${seed}/${plan.name}/${this.#run}`),
+      chance: new Chance(`${seed}/${plan.name}/run ${this.#run}`),
       now: () => this.now(),
       publish: (update) => {
         if (this.#pastMs === undefined) this.#options.publish(update);

@@ -52,6 +52,7 @@ const fault = z.discriminatedUnion("kind", [
     "the slot of a socket that ended without a close frame stays taken for byMs",
   ),
   // The handshake.
+  kind("no-answer", lasting, "a message of the handshake is not answered"),
   kind(
     "auth-refused",
     lasting,

@@ -3,6 +3,7 @@
  * object a frame, nothing ever sent again.
  * https://docs.alpaca.markets/docs/websocket-streaming
  */
+import { decode, encode } from "@msgpack/msgpack";
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import { SECOND } from "../../clock.ts";
 import { isObject, parseObject } from "../../../schema/read.ts";
@@ -11,6 +12,7 @@ import type { FaultBoard } from "./faults.ts";
 import type { Credentials } from "./rest.ts";
 
 const TRADE_UPDATES = "trade_updates";
+const MESSAGE_PACK = "application/msgpack";
 /** A client that does not say who it is hangs up after this. Undocumented; market data gives 10 s. */
 const AUTH_MS_MAX = 30 * SECOND;
 const DEPRECATED =
@@ -21,6 +23,8 @@ export interface Connection {
   readonly port: number;
   account: string | undefined;
   isListening: boolean;
+  /** The upgrade asked for MessagePack instead of JSON. */
+  readonly isPacked: boolean;
   /** An update that waits for its successor. */
   heldBack: string | undefined;
   overdue: ReturnType<typeof setTimeout> | undefined;
@@ -58,6 +62,7 @@ export class StreamFace {
       return new Response("connection limit exceeded", { status: 406 });
     const data: Connection = {
       port: server.requestIP(request)?.port ?? 0,
+      isPacked: request.headers.get("Content-Type") === MESSAGE_PACK,
       account: undefined,
       isListening: false,
       heldBack: undefined,
@@ -81,7 +86,7 @@ export class StreamFace {
     message: (socket, message) => {
       let frame: Readonly<Record<string, unknown>>;
       try {
-        frame = parseObject(String(message));
+        frame = parseObject(textOf(message, socket.data));
       } catch {
         return this.#fail(socket);
       }
@@ -145,6 +150,7 @@ export class StreamFace {
     if (account === undefined) return this.#refuse(socket, DOCUMENTED);
     if (faults.strikes("auth-refused", account))
       return this.#refuse(socket, OBSERVED);
+    if (faults.strikes("no-answer", account)) return;
     if (!this.#makeRoom(socket, account)) return this.#fail(socket);
     clearTimeout(socket.data.overdue);
     socket.data.account = account;
@@ -178,6 +184,7 @@ export class StreamFace {
         socket,
         authorization({ status: "unauthorized", action: "listen" }),
       );
+    if (this.options.faults.strikes("no-answer", account)) return;
     const data = isObject(frame["data"]) ? frame["data"] : {};
     const wanted = Array.isArray(data["streams"]) ? data["streams"] : [];
     socket.data.isListening =
@@ -237,6 +244,7 @@ export class StreamFace {
   }
 
   #send(socket: Socket, text: string): void {
+    if (socket.data.isPacked) return void socket.sendBinary(packed(text));
     const { credentials } = this.options;
     const frames =
       credentials.find(({ name }) => name === socket.data.account)?.frames ??
@@ -260,6 +268,24 @@ const ERROR = JSON.stringify({
   action: "error",
   data: { error_message: "internal server error" },
 });
+
+function textOf(
+  message: string | Buffer<ArrayBuffer>,
+  { isPacked }: Connection,
+): string {
+  return isPacked && typeof message !== "string"
+    ? JSON.stringify(decode(message))
+    : String(message);
+}
+
+function packed(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return encode(JSON.parse(text));
+  } catch {
+    // Cut short on purpose; its bytes are no MessagePack either.
+    return new TextEncoder().encode(text);
+  }
+}
 
 function frameOf(body: string): string {
   return `{"stream":"${TRADE_UPDATES}","data":${body}}`;

@@ -158,7 +158,7 @@ test("accounts that come and go are run and no longer run", async () => {
 
 test("a database that goes away later changes nothing for who runs", async () => {
   await noLeases();
-  const topology = leased("only", "alpha");
+  const topology = waiting("only", "alpha");
   const only = start(topology);
   await until("alpha runs", () => only.log.length === 1);
   await topology.database.close();

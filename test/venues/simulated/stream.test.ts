@@ -1,8 +1,10 @@
+import { decode, encode } from "@msgpack/msgpack";
 import { afterEach, describe, expect, test } from "bun:test";
 import {
   ALPHA,
   BETA,
   LISTEN,
+  type Listener,
   liveOrder,
   openScene,
   type Scene,
@@ -90,6 +92,22 @@ describe("the handshake", () => {
     await own.listen();
   });
 
+  test("is not answered as often as the venue is told so, neither the key nor the wish", async () => {
+    const own = await scene();
+    const listener = await own.dial();
+    for (const [frame, answer] of [
+      [AUTH, { data: { status: "authorized" } }],
+      [LISTEN, { data: { streams: ["trade_updates"] } }],
+    ] as const) {
+      own.venue.inject({ kind: "no-answer", count: 1, account: ALPHA.name });
+      listener.send(frame);
+      await listener.pong();
+      expect(listener.waiting).toBe(0);
+      listener.send(frame);
+      expect(await listener.next()).toMatchObject(answer);
+    }
+  });
+
   test("cannot be left out: who listens first is unauthorized, and may still say who he is", async () => {
     const listener = await (await scene()).dial();
     listener.send(LISTEN);
@@ -122,6 +140,45 @@ describe("the handshake", () => {
       426,
       "a WebSocket is expected",
     ]);
+  });
+});
+
+describe("MessagePack", () => {
+  const packed = { "Content-Type": "application/msgpack" };
+  const nextOf = async (listener: Listener) =>
+    decode(await listener.nextBytes());
+
+  test("is spoken with who asks for it at the upgrade: the same frames, packed, from either side", async () => {
+    const own = await scene();
+    const [plain, listener] = [await own.listen(), await own.dial(packed)];
+    listener.send(encode(AUTH));
+    expect(await nextOf(listener)).toEqual({
+      stream: "authorization",
+      data: { action: "authenticate", status: "authorized" },
+    });
+    listener.send(encode(LISTEN));
+    expect(await nextOf(listener)).toEqual({
+      stream: "listening",
+      data: { streams: ["trade_updates"] },
+    });
+    liveOrder(own.desk);
+    for (const _ of ["pending_new", "new"])
+      expect(await nextOf(listener)).toEqual(await plain.next());
+  });
+
+  test("that cannot be read is an error; what is cut short cannot be read either", async () => {
+    const own = await scene();
+    const listener = await own.dial(packed);
+    listener.send(encode(AUTH));
+    listener.send(encode(LISTEN));
+    await nextOf(listener);
+    await nextOf(listener);
+    own.venue.inject({ kind: "malformed", count: 1 });
+    own.desk.submit({ symbol: "AAPL", side: "buy", type: "market", qty: "1" });
+    await expect(nextOf(listener)).rejects.toThrow();
+    listener.send(new Uint8Array([0xc1]));
+    expect(await nextOf(listener)).toEqual(JSON.parse(ERROR));
+    await listener.closed;
   });
 });
 

@@ -78,8 +78,8 @@ export class Scene implements AsyncDisposable {
     return (await this.call("GET", path)).body;
   }
 
-  async dial(): Promise<Listener> {
-    const listener = new Listener(this.venue.streamUrl);
+  async dial(headers: Record<string, string> = {}): Promise<Listener> {
+    const listener = new Listener(this.venue.streamUrl, headers);
     this.#dialled.push(listener);
     await listener.opened;
     return listener;
@@ -129,11 +129,11 @@ export class Listener {
   /** Kinds of the frames that came, oldest first. */
   readonly kinds: ("binary" | "text")[] = [];
   readonly #socket: WebSocket;
-  readonly #waiting: string[] = [];
+  readonly #waiting: Buffer[] = [];
   #wake = Promise.withResolvers<void>();
 
-  constructor(url: string) {
-    this.#socket = new WebSocket(url);
+  constructor(url: string, headers: Record<string, string> = {}) {
+    this.#socket = new WebSocket(url, { headers });
     const { promise: opened, resolve, reject } = Promise.withResolvers<void>();
     this.opened = opened;
     this.closed = new Promise((done) => {
@@ -147,7 +147,9 @@ export class Listener {
     this.#socket.on("error", reject);
     this.#socket.on("message", (data, isBinary) => {
       this.kinds.push(isBinary ? "binary" : "text");
-      this.#waiting.push(String(data));
+      this.#waiting.push(
+        Buffer.isBuffer(data) ? data : Buffer.from(String(data)),
+      );
       this.#wake.resolve();
       this.#wake = Promise.withResolvers();
     });
@@ -155,18 +157,24 @@ export class Listener {
 
   send(frame: unknown): void {
     this.#socket.send(
-      typeof frame === "string" ? frame : JSON.stringify(frame),
+      typeof frame === "string" || frame instanceof Uint8Array
+        ? frame
+        : JSON.stringify(frame),
     );
   }
 
-  /** The text of the next frame. Rejects when none comes. */
-  async nextText(): Promise<string> {
+  /** The next frame. Rejects when none comes. */
+  async nextBytes(): Promise<Buffer> {
     while (this.#waiting.length === 0) {
       if (this.#socket.readyState === WebSocket.CLOSED)
         throw new Error("closed, and no frame left");
       await within(ANSWER_MS_MAX, this.#wake.promise, "no frame came");
     }
-    return this.#waiting.shift() ?? "";
+    return this.#waiting.shift() ?? Buffer.alloc(0);
+  }
+
+  async nextText(): Promise<string> {
+    return (await this.nextBytes()).toString();
   }
 
   async next() {
