@@ -16,6 +16,7 @@ import { smoke } from "./commands/smoke.ts";
 import { spool } from "./commands/spool.ts";
 import { status, tree } from "./commands/views.ts";
 import { type Config, processEnvironment, readConfig } from "./config.ts";
+import { marketSpools } from "./marketTopology.ts";
 import { spoolPath } from "./topology.ts";
 
 const environment = processEnvironment();
@@ -40,8 +41,11 @@ process.exitCode = await runCli(
     coverage: (flags) => coverage(configOf(flags), flags, io),
     coverageExport: (flags) => coverageExport(configOf(flags), flags, io),
     coverageVerify: (flags) => coverageVerify(configOf(flags), flags, io),
-    spool: async (flags) =>
-      spool(spoolPath(configOf(flags).directory), flags, io),
+    spool: async (flags) => {
+      const { directory } = configOf(flags);
+      const { bars, redis } = marketSpools(directory);
+      return spool(spoolPath(directory), flags, io, [bars, redis]);
+    },
     sim: (flags) => sim(flags, io),
     smoke: (flags) => smoke(startTree, environment, flags, io),
     status: (flags) => status(configOf(flags), flags, io),

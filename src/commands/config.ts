@@ -8,6 +8,7 @@ import {
   type Config,
   type Environment,
 } from "../config.ts";
+import type { MarketConfig } from "../config/market.ts";
 import { MASK, maskUrl } from "../config/mask.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { planOf, type Running, type Step } from "./plan.ts";
@@ -20,6 +21,12 @@ export interface Probes {
   readonly postgres?: (url: string) => Promise<void>;
   /** Resolves with a word on the account (its number, its status). */
   readonly account: (account: Account) => Promise<string>;
+  /** The market data's host takes the key. Absent: it is not asked. */
+  readonly marketData?: (market: MarketConfig) => Promise<void>;
+  /** Rejects when Redis does not answer. Absent: it is not asked. */
+  readonly redis?: (url: string) => Promise<void>;
+  /** Rejects when Firestore does not answer. Absent: it is not asked. */
+  readonly firestore?: (market: MarketConfig) => Promise<void>;
   /** The service that runs with this configuration's address; undefined when none does. Only for `--plan`. */
   readonly running?: (config: Config) => Promise<Running | undefined>;
 }
@@ -98,24 +105,35 @@ interface Answer<Value> {
 }
 
 function questionsOf(config: Config, probes: Probes): Question<string>[] {
-  const { postgres } = probes;
-  const { url } = config.postgres;
+  const { market, postgres } = config;
   return [
-    ...(postgres === undefined || url === undefined
-      ? []
-      : [
-          {
-            name: "postgres",
-            put: async () => {
-              await postgres(url);
-              return "answers";
-            },
-          },
-        ]),
+    ...question("postgres", postgres.url, probes.postgres),
+    ...question("market database", market.postgres?.url, probes.postgres),
     ...config.accounts.map((account) => ({
       name: `account ${account.slug}`,
       put: () => probes.account(account),
     })),
+    ...question("market data", market.access && market, probes.marketData),
+    ...question("redis", market.redis?.url, probes.redis),
+    ...question("firestore", market.firestore && market, probes.firestore),
+  ];
+}
+
+/** One that can be put: there is something to ask, and somebody who asks. */
+function question<Subject>(
+  name: string,
+  subject: Subject | undefined,
+  put: ((subject: Subject) => Promise<void>) | undefined,
+): Question<string>[] {
+  if (subject === undefined || put === undefined) return [];
+  return [
+    {
+      name,
+      async put() {
+        await put(subject);
+        return "answers";
+      },
+    },
   ];
 }
 
@@ -142,12 +160,16 @@ async function ask<Value>({
 
 /** An error of a store or a venue may repeat what it was given. */
 function withoutSecrets(detail: string, config: Config): string {
-  const { url = "" } = config.postgres;
-  const password = URL.parse(url)?.password ?? "";
+  const { accounts, market, postgres } = config;
+  const passwords = [postgres.url, market.postgres?.url, market.redis?.url]
+    .map((url) => URL.parse(url ?? "")?.password ?? "")
+    .flatMap((password) => [password, decodeURIComponent(password)]);
   return [
-    ...config.accounts.flatMap(({ keyId, secretKey }) => [secretKey, keyId]),
-    password,
-    decodeURIComponent(password),
+    ...[
+      ...accounts,
+      ...(market.access === undefined ? [] : [market.access]),
+    ].flatMap(({ keyId, secretKey }) => [secretKey, keyId]),
+    ...passwords,
   ]
     .filter((secret) => secret !== "")
     .reduce((text, secret) => text.replaceAll(secret, MASK), maskUrl(detail));

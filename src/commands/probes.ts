@@ -1,6 +1,9 @@
 /** What `config check` asks stores and venues, each as the service itself would. */
+import { SECOND } from "../clock.ts";
 import { RateBudget } from "../flow/rate.ts";
 import { connect, ping } from "../stores/postgres/connect.ts";
+import { dialControl } from "../stores/redis/connect.ts";
+import { alpacaHistory } from "../venues/alpaca/marketRest.ts";
 import { createAlpacaRest } from "../venues/alpaca/rest.ts";
 import { fetchRunning } from "./views.ts";
 import type { Probes } from "./config.ts";
@@ -25,6 +28,34 @@ export const probes: Probes = {
       { priority: "live" },
     );
     return `account ${String(value["account_number"] ?? "")}, ${String(value["status"] ?? "")}`;
+  },
+  async marketData({ access, feed }) {
+    if (access === undefined) return;
+    const rest = createAlpacaRest({
+      account: access,
+      budget: new RateBudget({ perMinute: 60 }),
+    });
+    const history = alpacaHistory({
+      rest,
+      assetClass: "stock",
+      feed,
+      onMalformed: () => {},
+    });
+    await history.latestTrades(["SPY"], AbortSignal.timeout(10 * SECOND));
+  },
+  async redis(url) {
+    using link = await dialControl(url, AbortSignal.timeout(10 * SECOND));
+    await link.client.ping();
+  },
+  async firestore({ firestore, tenant }) {
+    if (firestore === undefined) return;
+    const { connectFirestore } = await import("../stores/firestore.ts");
+    const database = connectFirestore(firestore);
+    try {
+      await database.doc(`tenants/${tenant}/ops/market_ingest`).get();
+    } finally {
+      await database.terminate();
+    }
   },
   running: fetchRunning,
 };

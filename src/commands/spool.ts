@@ -10,50 +10,99 @@ import { checksum, prepare, statusOf } from "../flow/spool.ts";
 import { lockDirectory } from "./directoryLock.ts";
 
 /**
- * Exit code 1 when `verify` finds something wrong or `repair` had to leave something out.
- * @throws ConfigError when the spool that is to be repaired belongs to a running service
+ * `path` is the accounts' spool; those of other sinks (`others`) are told of where
+ * they exist. Exit code 1 when `verify` finds something wrong or `repair` had to
+ * leave something out.
+ * @throws ConfigError when a spool that is to be repaired belongs to a running service
  */
-export function spool(path: string, flags: SpoolFlags, io: Output): number {
-  const print = (value: unknown, text: string) =>
-    io.stdout(flags.json ? `${JSON.stringify(value)}\n` : `${text}\n`);
-  switch (flags.action) {
-    case "status": {
-      const status = spoolStatus(path);
-      if (status === undefined)
-        print({ path, records: 0 }, `${path}: no spool yet`);
-      else
-        print(
-          status,
-          `${path}: ${status.records} records, ${status.bytes} bytes, oldest ${Math.round(status.oldestSeconds ?? 0)} s; ` +
-            `cursors ${JSON.stringify(status.cursors)}`,
-        );
-      return 0;
-    }
-    case "verify": {
-      const verdict = verifySpool(path);
-      print(
-        verdict,
-        [`${verdict.records} records read`, ...verdict.problems].join("\n"),
-      );
-      return verdict.problems.length === 0 ? 0 : 1;
-    }
-    case "repair": {
-      if (flags.dryRun) return spool(path, { ...flags, action: "verify" }, io);
-      // A service would go on writing into the file that is set aside.
-      using _lock = existsSync(path) ? lockDirectory(dirname(path)) : undefined;
-      const result = repairSpool(path);
-      print(
-        result,
-        result.asideAt === undefined
-          ? `nothing to repair, ${result.kept} records`
-          : `${result.kept} records kept, ${result.damaged} damaged; the old file is ${result.asideAt}`,
-      );
-      return result.damaged === 0 ? 0 : 1;
-    }
-    default:
-      return flags.action satisfies never;
-  }
+export function spool(
+  path: string,
+  flags: SpoolFlags,
+  io: Output,
+  others: readonly string[] = [],
+): number {
+  const action =
+    flags.action === "repair" && flags.dryRun ? "verify" : flags.action;
+  // A service would go on writing into the file that is set aside.
+  using _lock =
+    action === "repair" && existsSync(path)
+      ? lockDirectory(dirname(path))
+      : undefined;
+  const first = WORK[action](path);
+  const rest = others.filter(existsSync).map((other) => ({
+    path: other,
+    ...WORK[action](other),
+  }));
+  if (flags.json)
+    io.stdout(
+      `${JSON.stringify({
+        ...first.value,
+        ...(rest.length === 0
+          ? {}
+          : {
+              others: rest.map((each) => ({ path: each.path, ...each.value })),
+            }),
+      })}\n`,
+    );
+  else
+    io.stdout(
+      [
+        first.text,
+        ...rest.map((each) =>
+          action === "status" ? each.text : `${each.path}: ${each.text}`,
+        ),
+        "",
+      ].join("\n"),
+    );
+  return [first, ...rest].every(({ isWell }) => isWell) ? 0 : 1;
 }
+
+interface Finding {
+  readonly isWell: boolean;
+  readonly value: object;
+  readonly text: string;
+}
+
+const WORK: Readonly<Record<SpoolFlags["action"], (path: string) => Finding>> =
+  {
+    status(path) {
+      const status = spoolStatus(path);
+      return status === undefined
+        ? {
+            isWell: true,
+            value: { path, records: 0 },
+            text: `${path}: no spool yet`,
+          }
+        : {
+            isWell: true,
+            value: status,
+            text:
+              `${path}: ${status.records} records, ${status.bytes} bytes, oldest ${Math.round(status.oldestSeconds ?? 0)} s; ` +
+              `cursors ${JSON.stringify(status.cursors)}`,
+          };
+    },
+    verify(path) {
+      const verdict = verifySpool(path);
+      return {
+        isWell: verdict.problems.length === 0,
+        value: verdict,
+        text: [`${verdict.records} records read`, ...verdict.problems].join(
+          "\n",
+        ),
+      };
+    },
+    repair(path) {
+      const result = repairSpool(path);
+      return {
+        isWell: result.damaged === 0,
+        value: result,
+        text:
+          result.asideAt === undefined
+            ? `nothing to repair, ${result.kept} records`
+            : `${result.kept} records kept, ${result.damaged} damaged; the old file is ${result.asideAt}`,
+      };
+    },
+  };
 
 export interface SpoolVerdict {
   readonly records: number;

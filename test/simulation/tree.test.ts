@@ -104,8 +104,10 @@ async function play(seed: number, log: string[]): Promise<void> {
     http: undefined,
     embedded: { postgres: false, venue: undefined, onPostgres: () => {} },
   });
+  const over = new AbortController();
+  over.signal.addEventListener("abort", () => tree.stop());
   stack.defer(async () => {
-    tree.stop();
+    over.abort();
     await tree.ended;
   });
   const tradings = ACCOUNTS.map((name) =>
@@ -129,7 +131,7 @@ async function play(seed: number, log: string[]): Promise<void> {
   const unseen = (finding: string) => finding.endsWith("is called live");
   expect(amiss.filter((finding) => !isSilent || !unseen(finding))).toEqual([]);
 
-  tree.stop();
+  over.abort();
   expect(await tree.ended).toBeUndefined();
   expect(undeliveredCount(topology.outbox)).toEqual({ memory: 0, disk: 0 });
 }
