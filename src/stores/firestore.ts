@@ -2,9 +2,14 @@
  * The one door to Firestore: the documents that a user interface watches, under
  * `tenants/{tenant}/`.
  */
-import { Firestore, Timestamp } from "@google-cloud/firestore";
+import {
+  Firestore,
+  Timestamp,
+  type Transaction,
+} from "@google-cloud/firestore";
 import { nanosOf } from "../../schema/instant.ts";
 import type { LatestQuote } from "../../schema/market.ts";
+import { SECOND } from "../clock.ts";
 
 /** Writes in one commit at most: Firestore's own limit is 500. */
 export const QUOTES_PER_COMMIT_MAX = 450;
@@ -27,11 +32,53 @@ export interface Heartbeat {
   };
 }
 
-/** Opens no connection until the first call. Ends with `terminate()`. */
-export function connectFirestore({
-  projectId,
-  emulator,
-}: FirestoreAddress): Firestore {
+/**
+ * Given up after this: shorter than any patience of those who wait for it, so that
+ * what they take for failed is not under way any more.
+ */
+const COMMIT_MS_MAX = 8 * SECOND;
+/** After a long absence the store is found again within this. */
+const REDIAL_MS_MAX = 5 * SECOND;
+/** gRPC's word for a call whose time was over. */
+const DEADLINE_EXCEEDED = 4;
+
+type Fill = (transaction: Transaction, database: Firestore) => void;
+
+export interface FirestoreConnection {
+  /** Commits what `fill` puts in, all or none. Tried once: whoever calls it paces the repeats. */
+  commit(fill: Fill): Promise<void>;
+  terminate(): Promise<void>;
+}
+
+/** Opens no connection until the first call. */
+export function connectFirestore(
+  address: FirestoreAddress,
+): FirestoreConnection {
+  let database = open(address);
+  return {
+    async commit(fill) {
+      const used = database;
+      try {
+        // A transaction that reads nothing is a plain commit that keeps to the client's settings. That of a batch
+        // does not: it is repeated for ten minutes, and would land long after it was given up, over newer values.
+        await used.runTransaction(
+          async (transaction) => fill(transaction, used),
+          { maxAttempts: 1 },
+        );
+      } catch (error) {
+        // A connection that swallows everything would swallow the next commit, too.
+        if (isSilence(error) && database === used) {
+          database = open(address);
+          used.terminate().catch(() => {});
+        }
+        throw error;
+      }
+    },
+    terminate: () => database.terminate(),
+  };
+}
+
+function open({ projectId, emulator }: FirestoreAddress): Firestore {
   const project =
     projectId ?? (emulator === undefined ? undefined : "feedkeeper");
   return new Firestore({
@@ -41,46 +88,71 @@ export function connectFirestore({
       : {
           host: emulator,
           ssl: false,
-          // An emulator takes anybody for the owner who says so.
-          customHeaders: { Authorization: "Bearer owner" },
+          // Or it would look for credentials, which an emulator does not want, and wait for a metadata server.
+          clientOptions: { universeDomain: "googleapis.com" },
         }),
+    clientConfig: {
+      interfaces: {
+        "google.firestore.v1.Firestore": {
+          retry_codes: { never: [] },
+          methods: {
+            Commit: {
+              timeout_millis: COMMIT_MS_MAX,
+              retry_codes_name: "never",
+            },
+          },
+        },
+      },
+    },
+    grpcOptions: { "grpc.max_reconnect_backoff_ms": REDIAL_MS_MAX },
   });
+}
+
+function isSilence(error: unknown): boolean {
+  return (
+    error instanceof Error && "code" in error && error.code === DEADLINE_EXCEEDED
+  );
 }
 
 /** Merges quotes into their documents, all or none; at most {@link QUOTES_PER_COMMIT_MAX}. */
 export async function writeQuotes(
-  database: Firestore,
+  connection: FirestoreConnection,
   place: { readonly tenant: string; readonly collection: string },
   quotes: readonly LatestQuote[],
 ): Promise<void> {
-  const batch = database.batch();
-  const collection = database.collection(
-    `tenants/${place.tenant}/${place.collection}`,
-  );
   const now = Timestamp.now();
-  for (const quote of quotes)
-    batch.set(collection.doc(documentId(quote.symbol)), quoteOf(quote, now), {
-      merge: true,
-    });
-  await batch.commit();
+  await connection.commit((transaction, database) => {
+    const collection = database.collection(
+      `tenants/${place.tenant}/${place.collection}`,
+    );
+    for (const quote of quotes)
+      transaction.set(
+        collection.doc(documentId(quote.symbol)),
+        quoteOf(quote, now),
+        { merge: true },
+      );
+  });
 }
 
 export async function writeHeartbeat(
-  database: Firestore,
+  connection: FirestoreConnection,
   tenant: string,
   { status, lastSymbol, dryRun, counters }: Heartbeat,
 ): Promise<void> {
   const now = Timestamp.now();
-  await database.doc(`tenants/${tenant}/ops/market_ingest`).set(
-    {
-      ts: now,
-      last_heartbeat_at: now,
-      status,
-      last_symbol: lastSymbol ?? null,
-      dry_run: dryRun,
-      counters,
-    },
-    { merge: true },
+  await connection.commit((transaction, database) =>
+    transaction.set(
+      database.doc(`tenants/${tenant}/ops/market_ingest`),
+      {
+        ts: now,
+        last_heartbeat_at: now,
+        status,
+        last_symbol: lastSymbol ?? null,
+        dry_run: dryRun,
+        counters,
+      },
+      { merge: true },
+    ),
   );
 }
 
