@@ -13,6 +13,7 @@ import type { StreamVerdict } from "../../schema/service.ts";
 import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
 import type { FeedRun } from "../../src/feeds/run.ts";
 import { fromTask } from "../supervision/task.ts";
+import { toldMinutesTo } from "../../src/feeds/liveMinutes.ts";
 import { feedLink, type LinkEvent } from "./link.ts";
 import { feedProbe, type Judged } from "./probe.ts";
 
@@ -22,8 +23,6 @@ const STEP_MS_MAX = 10 * SECOND;
 const SUBSCRIBING_MS_MAX = 2 * MINUTE;
 /** A link that lived this long has earned a fresh backoff. */
 const SETTLED_MS = 3 * MINUTE;
-/** Longest wait that is looked at in one go; the schedule is asked again after it. */
-const WAIT_MS_MAX = 30 * MINUTE;
 
 interface Context {
   readonly run: FeedRun;
@@ -42,21 +41,29 @@ interface Report {
 
 type Event = { readonly type: "shutdown" } | LinkEvent | Judged;
 
+/**
+ * Resolves when the schedule allows a dial. It is an actor, because those begin
+ * only when the ones of the state before have ended: a guard or a delay would be
+ * reckoned before the link that is being left has said when it was over.
+ */
+const turn = fromTask<FeedRun>(async ({ input: { dials, clock }, signal }) => {
+  for (;;) {
+    const waitMs = dials.waitMs(clock.now());
+    if (waitMs === 0) return;
+    await sleep(waitMs, signal);
+  }
+});
+
 /** Revokes what a deaf session claimed, and calls the healer. */
 const revocation = fromTask<{ run: FeedRun; fromMs: number }>(
   async ({ input: { run, fromMs }, signal }) => {
-    const nowMs = run.clock.now();
+    // Only whole minutes are told, and the bar of the last one may not have come.
+    const from = new Date(toldMinutesTo(fromMs)).toISOString();
+    const to = new Date(run.clock.now()).toISOString();
     const session = `${run.session}/${run.venue.id}/deaf/${fromMs}`;
     for (const symbol of run.wanted().bars ?? [])
       await run.keep(
-        {
-          kind: "fact",
-          symbol,
-          state: "deaf",
-          from: new Date(fromMs).toISOString(),
-          to: new Date(nowMs).toISOString(),
-          session,
-        },
+        { kind: "fact", symbol, state: "deaf", from, to, session },
         signal,
       );
     run.healingWanted.raise();
@@ -76,15 +83,12 @@ export const feed = setup({
     events: {} as Event,
     input: {} as FeedRun,
   },
-  actors: { link: feedLink, probe: feedProbe, revocation, settling },
+  actors: { turn, link: feedLink, probe: feedProbe, revocation, settling },
   delays: {
     step: STEP_MS_MAX,
     subscribing: SUBSCRIBING_MS_MAX,
-    nextDial: ({ context: { run } }) =>
-      Math.min(run.dials.waitMs(run.clock.now()), WAIT_MS_MAX),
   },
   guards: {
-    mayDial: ({ context: { run } }) => run.dials.waitMs(run.clock.now()) === 0,
     isDeaf: ({ event }) =>
       event.type === "judged" && event.verdict.verdict === "deaf",
   },
@@ -148,8 +152,11 @@ export const feed = setup({
   on: { shutdown: ".stopped" },
   states: {
     waiting: {
-      always: { guard: "mayDial", target: "linked" },
-      after: { nextDial: { target: "waiting", reenter: true } },
+      invoke: {
+        src: "turn",
+        input: ({ context }) => context.run,
+        onDone: "linked",
+      },
     },
     linked: {
       entry: "noteDial",
@@ -176,6 +183,7 @@ export const feed = setup({
         slotTaken: {
           entry: "noteDead",
           on: { authorized: "subscribing" },
+          // The link itself sees to a question that nobody answers.
         },
         subscribing: {
           on: { subscribed: { target: "streaming", actions: "noteStreaming" } },
@@ -216,8 +224,11 @@ export const feed = setup({
       },
     },
     refused: {
-      always: { guard: "mayDial", target: "linked" },
-      after: { nextDial: { target: "refused", reenter: true } },
+      invoke: {
+        src: "turn",
+        input: ({ context }) => context.run,
+        onDone: "linked",
+      },
     },
     stopped: { type: "final" },
   },

@@ -9,7 +9,7 @@ import { SECOND } from "../../src/clock.ts";
 import { LiveMinutes } from "../../src/feeds/liveMinutes.ts";
 import type { FeedRun } from "../../src/feeds/run.ts";
 import { SubscriptionWire } from "../../src/feeds/wire.ts";
-import type { FeedControl } from "../../src/venues/feedVenue.ts";
+import type { FeedControl, OutgoingFrame } from "../../src/venues/feedVenue.ts";
 import { type Closing, dial } from "../sources/socket.ts";
 import { fromResource } from "../supervision/resource.ts";
 
@@ -29,7 +29,7 @@ export type LinkEvent =
 const SLOT_WAIT_MS_MAX = 20 * SECOND;
 const SLOT_WAIT = { baseMs: 2 * SECOND, maxMs: SLOT_WAIT_MS_MAX };
 /** A request that nobody answers: the connection is of no use. */
-const ACKNOWLEDGED_MS_MAX = 10 * SECOND;
+const ANSWER_MS_MAX = 10 * SECOND;
 
 /** `dialled` is the network, or a script in its place. */
 export function createFeedLink(dialled: typeof dial) {
@@ -40,6 +40,7 @@ export function createFeedLink(dialled: typeof dial) {
     const say = (event: LinkEvent) => tell(event);
     let hint: { retryAfterMs?: number; waitMsMax?: number } = {};
     let slotRefusals = 0;
+    let isAuthorized = false;
     const timers = { slot: undefined, answer: undefined } as Record<
       "slot" | "answer",
       ReturnType<typeof setTimeout> | undefined
@@ -62,7 +63,7 @@ export function createFeedLink(dialled: typeof dial) {
         frame: guard((frame: string | Uint8Array) => take(frame)),
         ponged: guard((sentAtMs: number) => live.provenTo(sentAtMs)),
         closed: guard((closing: Closing) => {
-          hint = hintOf(closing);
+          hint = { ...hint, ...hintOf(closing) };
           if (closing.status === 401 || closing.status === 403)
             refuse(`upgrade refused with ${closing.status}`);
           else say({ type: "closed", reason: sentenceOf(closing) });
@@ -93,7 +94,11 @@ export function createFeedLink(dialled: typeof dial) {
           say({ type: "welcomed" });
           return socket.send(venue.authenticate());
         case "authorized":
-          slotRefusals = 0;
+          // Told again to whoever asks again.
+          if (isAuthorized) return;
+          isAuthorized = true;
+          clearTimeout(timers.slot);
+          hint = {};
           say({ type: "authorized" });
           pump();
           return followWishes();
@@ -115,9 +120,12 @@ export function createFeedLink(dialled: typeof dial) {
         case "slot":
           slotRefusals++;
           hint = { waitMsMax: SLOT_WAIT_MS_MAX };
+          // Who has lost the slot has lost the subscriptions with it.
+          if (isAuthorized) return say({ type: "closed", reason });
+          clearTimeout(timers.answer);
           clearTimeout(timers.slot);
           timers.slot = setTimeout(
-            guard(() => socket.send(venue.authenticate())),
+            guard(() => ask(venue.authenticate())),
             backoffMs(slotRefusals, SLOT_WAIT, dials.random),
           );
           return say({ type: "slotTaken", reason });
@@ -150,14 +158,19 @@ export function createFeedLink(dialled: typeof dial) {
       );
       if (request === undefined)
         return say({ type: "subscribed", sinceMs: clock.now() });
-      socket.send(
+      ask(
         request.action === "subscribe"
           ? venue.subscribe(request.change)
           : venue.unsubscribe(request.change),
       );
+    }
+
+    /** Sends what has to be answered. */
+    function ask(frame: OutgoingFrame): void {
+      socket.send(frame);
       timers.answer = setTimeout(
         () => say({ type: "closed", reason: "a request was not answered" }),
-        ACKNOWLEDGED_MS_MAX,
+        ANSWER_MS_MAX,
       );
     }
 

@@ -1,11 +1,19 @@
 /** Where latest quotes are written: Postgres always, Firestore where it is configured, the log in a dry run. */
 import type { LatestQuote } from "../../schema/market.ts";
+import { SECOND } from "../../src/clock.ts";
 import type { MarketConfig } from "../../src/config/market.ts";
 import type { Logger } from "../../src/log.ts";
+import type { FirestoreConnection } from "../../src/stores/firestore.ts";
+import { ping } from "../../src/stores/postgres/connect.ts";
 import type { Database } from "../../src/stores/postgres/database.ts";
 import { migrateMarket } from "../../src/stores/postgres/migrate.ts";
 import { upsertQuotes } from "../../src/stores/postgres/quotes.ts";
+import { answered } from "./answered.ts";
 import type { QuoteWriter } from "./quotes.ts";
+
+const PING_MS_MAX = 5 * SECOND;
+/** Below the sink's own patience: what it gives up is not under way any more. */
+const WRITE_MS_MAX = 8 * SECOND;
 
 export function postgresQuotes(
   database: Database,
@@ -13,9 +21,16 @@ export function postgresQuotes(
 ): QuoteWriter {
   return {
     countMax: 1_000,
-    open: () => migrateMarket(database.sql),
-    write: (quotes) => upsertQuotes(database.sql, tenant, quotes),
-    close: async () => {},
+    async open() {
+      // Setting up may take its time; a server that says nothing at all is given up.
+      await answered(database, PING_MS_MAX, ping);
+      await migrateMarket(database.sql);
+    },
+    write: (quotes) =>
+      answered(database, WRITE_MS_MAX, (sql) =>
+        upsertQuotes(sql, tenant, quotes),
+      ),
+    close: () => {},
   };
 }
 
@@ -23,21 +38,36 @@ export function firestoreQuotes(
   address: NonNullable<MarketConfig["firestore"]>,
   tenant: string,
 ): QuoteWriter {
-  // The library is large: it is loaded only where it is used.
-  const store = import("../../src/stores/firestore.ts");
-  const opened = store.then(({ connectFirestore }) =>
-    connectFirestore(address),
-  );
-  opened.catch(() => {});
+  const { collection } = address;
+  let opened:
+    | {
+        readonly connection: FirestoreConnection;
+        readonly write: QuoteWriter["write"];
+      }
+    | undefined;
   return {
     countMax: 450,
-    open: async () => void (await opened),
-    async write(quotes) {
-      const { writeQuotes } = await store;
-      const { collection } = address;
-      await writeQuotes(await opened, { tenant, collection }, quotes);
+    async open() {
+      if (opened !== undefined) return;
+      // The library is large: it is loaded only where it is used.
+      const { connectFirestore, writeQuotes } =
+        await import("../../src/stores/firestore.ts");
+      const connection = connectFirestore(address);
+      opened = {
+        connection,
+        write: (quotes) =>
+          writeQuotes(connection, { tenant, collection }, quotes),
+      };
     },
-    close: async () => (await opened).terminate(),
+    async write(quotes) {
+      if (opened === undefined) throw new Error("not connected");
+      await opened.write(quotes);
+    },
+    close() {
+      // It waits for the last call, and nobody has to wait for it.
+      opened?.connection.terminate().catch(() => {});
+      opened = undefined;
+    },
   };
 }
 
@@ -48,6 +78,6 @@ export function dryRunQuotes(sink: string, log: Logger): QuoteWriter {
     open: async () => {},
     write: async (quotes: readonly LatestQuote[]) =>
       log.info({ sink, quotes: quotes.length }, "dry_run_would_write"),
-    close: async () => {},
+    close: () => {},
   };
 }

@@ -5,20 +5,22 @@
  */
 import type { LatestQuote } from "../../schema/market.ts";
 import { backoffMs } from "../../src/backoff.ts";
-import { SECOND, sleep, within } from "../../src/clock.ts";
+import { SECOND, sleep } from "../../src/clock.ts";
 import { describeError } from "../../src/errors.ts";
 import type { Coalescer } from "../../src/flow/coalesce.ts";
 import type { QuoteTally } from "../../src/marketTopology.ts";
+import { hurried } from "../supervision/hurry.ts";
 import { fromTask } from "../supervision/task.ts";
 
 /** The answers that make a store a sink of quotes. */
 export interface QuoteWriter {
   readonly countMax: number;
-  /** Connects and makes ready what is written to. Rejects while the store is away. */
+  /** Connects and makes ready what is written to, also after a failure. Rejects while the store is away. */
   open(): Promise<void>;
-  /** All or none; safe to repeat. */
+  /** All or none; safe to repeat. Gives up by itself, so that an old quote never lands behind a newer one. */
   write(quotes: readonly LatestQuote[]): Promise<void>;
-  close(): Promise<void>;
+  /** Hangs up; it may be opened again. */
+  close(): void;
 }
 
 export interface QuoteSinkInput {
@@ -29,63 +31,73 @@ export interface QuoteSinkInput {
 }
 
 const RETRY = { baseMs: 200, maxMs: 15 * SECOND };
-const WRITE_MS_MAX = 10 * SECOND;
+/** A writer that does not give up by itself, and what a stop allows for the write in hand, and again for the last one. */
+const WRITE = { msMax: 10 * SECOND, leavingMsMax: 0.7 * SECOND };
 const SILENT = "the store does not answer";
 
 export const quoteSink = fromTask<QuoteSinkInput>(
   async ({ input, shutdown, report }) => {
     const { coalescer, flushMs, tally, writer } = input;
+    let state: "opening" | "writing" | "retrying" = "opening";
+    let isOpen = false;
+    let failures = 0;
+    report({ state });
     try {
-      await untilOpen();
-      report({ state: "writing" });
-      for (let failures = 0; !shutdown.aborted;) {
-        const outcome = await flush();
-        failures = outcome === undefined ? 0 : failures + 1;
-        report(
-          outcome === undefined
-            ? { state: "writing" }
-            : { state: "retrying", failures, lastError: outcome },
-        );
-        await sleep(
-          failures === 0 ? flushMs : backoffMs(failures, RETRY),
-          shutdown,
-        ).catch(() => {});
+      while (!shutdown.aborted) {
+        await attempt();
+        const waitMs = failures === 0 ? flushMs : backoffMs(failures, RETRY);
+        await sleep(waitMs, shutdown).catch(() => {});
       }
-      await flush();
+      // Of a store that failed just now nothing can be hoped for.
+      if (isOpen) await attempt();
     } finally {
-      await writer.close();
+      writer.close();
     }
 
-    async function untilOpen(): Promise<void> {
-      for (let failures = 1; ; failures++) {
-        try {
-          return await within(WRITE_MS_MAX, writer.open(), SILENT);
-        } catch (error) {
-          report({
-            state: "opening",
-            failures,
-            lastError: describeError(error),
-          });
-          await sleep(backoffMs(failures, RETRY), shutdown);
-        }
+    async function attempt(): Promise<void> {
+      try {
+        if (!isOpen) await open();
+        if ((await flush()) > 0) noteWell();
+      } catch (error) {
+        state = isOpen ? "retrying" : "opening";
+        isOpen = false;
+        failures++;
+        tally.isFailing = true;
+        report({ state, failures, lastError: describeError(error) });
       }
     }
 
-    /** What went wrong, when something did. */
-    async function flush(): Promise<string | undefined> {
+    async function open(): Promise<void> {
+      // Setting up may take its time.
+      const { leavingMsMax } = WRITE;
+      await hurried(writer.open(), { leavingMsMax, shutdown }, SILENT);
+      isOpen = true;
+      // After a failed write only a write shows that the store is well.
+      if (state === "opening") noteWell();
+    }
+
+    /** How many were written. */
+    async function flush(): Promise<number> {
       const due = coalescer.take(performance.now(), writer.countMax);
-      if (due.size === 0) return undefined;
+      if (due.size === 0) return 0;
       try {
-        await within(WRITE_MS_MAX, writer.write([...due.values()]), SILENT);
-        tally.written += due.size;
-        tally.isFailing = false;
-        return undefined;
+        const writing = writer.write([...due.values()]);
+        await hurried(writing, { ...WRITE, shutdown }, SILENT);
       } catch (error) {
         coalescer.failed(due.keys());
         tally.failed += due.size;
-        tally.isFailing = true;
-        return describeError(error);
+        throw error;
       }
+      tally.written += due.size;
+      return due.size;
+    }
+
+    function noteWell(): void {
+      failures = 0;
+      tally.isFailing = false;
+      if (state === "writing") return;
+      state = "writing";
+      report({ state });
     }
   },
 );

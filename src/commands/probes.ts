@@ -50,11 +50,12 @@ export const probes: Probes = {
   async firestore({ firestore, tenant }) {
     if (firestore === undefined) return;
     const { connectFirestore } = await import("../stores/firestore.ts");
-    const database = connectFirestore(firestore);
+    const connection = connectFirestore(firestore);
     try {
+      const { database } = connection;
       await database.doc(`tenants/${tenant}/ops/market_ingest`).get();
     } finally {
-      await database.terminate();
+      await connection.terminate();
     }
   },
   running: fetchRunning,

@@ -31,7 +31,7 @@ export class LiveMinutes {
 
   /** The ping of `sentAtMs` was answered: what the venue had to say until then is here. */
   provenTo(sentAtMs: number): void {
-    const to = minuteOf(sentAtMs - BAR_LAG_MS);
+    const to = toldMinutesTo(sentAtMs);
     for (const [symbol, from] of this.#claimedTo) {
       if (to <= from) continue;
       this.run.keepNow({
@@ -45,6 +45,11 @@ export class LiveMinutes {
       this.#claimedTo.set(symbol, to);
     }
   }
+}
+
+/** Whoever has heard all that was said until `ms` has the bars of all minutes before this one. */
+export function toldMinutesTo(ms: number): number {
+  return minuteOf(ms - BAR_LAG_MS);
 }
 
 function minuteOf(ms: number): number {

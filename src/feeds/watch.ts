@@ -113,9 +113,12 @@ export class FeedWatch {
         };
   }
 
-  /** When deaf: the last moment at which the feed was known to speak. */
+  /** When deaf: up to when everything was told. A feed that is deaf to one symbol may speak of others. */
   get deafFromMs(): number | undefined {
-    return this.#overdue.length === 0 ? undefined : this.#spokeMs;
+    if (this.#overdue.length === 0) return undefined;
+    const told = this.#overdue.map((symbol) => this.activity.toldTo(symbol));
+    const from = Math.min(...told.map((ms) => ms ?? this.liveSinceMs));
+    return Math.min(this.#spokeMs, Math.max(from, this.liveSinceMs));
   }
 
   get #spokeMs(): number {

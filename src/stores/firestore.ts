@@ -45,6 +45,8 @@ const DEADLINE_EXCEEDED = 4;
 type Fill = (transaction: Transaction, database: Firestore) => void;
 
 export interface FirestoreConnection {
+  /** The client in use: another one after a silence. */
+  readonly database: Firestore;
   /** Commits what `fill` puts in, all or none. Tried once: whoever calls it paces the repeats. */
   commit(fill: Fill): Promise<void>;
   terminate(): Promise<void>;
@@ -56,6 +58,9 @@ export function connectFirestore(
 ): FirestoreConnection {
   let database = open(address);
   return {
+    get database() {
+      return database;
+    },
     async commit(fill) {
       const used = database;
       try {
@@ -110,7 +115,9 @@ function open({ projectId, emulator }: FirestoreAddress): Firestore {
 
 function isSilence(error: unknown): boolean {
   return (
-    error instanceof Error && "code" in error && error.code === DEADLINE_EXCEEDED
+    error instanceof Error &&
+    "code" in error &&
+    error.code === DEADLINE_EXCEEDED
   );
 }
 

@@ -1,56 +1,53 @@
 /**
- * A market-data stream and a consumer of what becomes of it, in a process of
- * their own: sends frames of numbered trades as its parent asks, and hears them on
- * Redis. Sending and hearing share one clock, so a delay is the whole way from a
- * frame to a consumer. Argument: Redis' address.
+ * A market-data stream and a consumer of what becomes of it, in a process of their
+ * own: sends frames of numbered trades as its parent asks, and hears them on Redis.
+ * Sending and hearing share one clock, so a delay is the whole way from a frame to
+ * a consumer. Argument: Redis' address.
  */
-import { type ServerWebSocket, RedisClient } from "bun";
+import { RedisClient, type ServerWebSocket } from "bun";
 import { SECOND, sleep } from "../../src/clock.ts";
 
-/** What the parent asks for: so many trades from this number on, at this rate, or all at once. */
-export interface Asked {
-  readonly from: number;
-  readonly count: number;
-  readonly perSecond?: number;
+export type Asked =
+  /** The next so many trades, at once; the same ones again and again. */
+  | { readonly do: "send"; readonly count: number }
+  /** So many new trades at a rate, numbered from 0. */
+  | {
+      readonly do: "stream";
+      readonly count: number;
+      readonly perSecond: number;
+    }
+  /** Listens from now on; answered with a report. */
+  | { readonly do: "hear" }
+  | { readonly do: "report" };
+
+export interface Report {
+  /** Where it sends. */
+  readonly port: number;
+  /** Trades that arrived since the last report, and those of them that came behind a later one. */
+  readonly heard: number;
+  readonly overtaken: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
 }
 
-/** `port` once; then what was heard since the last answer, whenever asked with `tell`. */
-export type Told =
-  | { readonly port: number }
-  | {
-      readonly heard: number;
-      /** Numbers that came behind a higher one. */
-      readonly overtaken: number;
-      /** Of trades that were sent at a rate, in milliseconds. */
-      readonly p50Ms: number;
-      readonly p99Ms: number;
-      readonly maxMs: number;
-    };
-
-/** Trades of one frame: what the busiest moments of a stream bring. */
+/** Trades of one frame in a busy moment. */
 const FRAME_LENGTH = 20;
 const SYMBOLS = ["AAPL", "SPY", "QQQ", "TSLA", "NVDA"];
-const TICK_MS = 1;
+const PREPARED = 100_000;
 
 const [redisUrl = ""] = process.argv.slice(2);
-const sentAtMs = new Float64Array(4_000_000);
-let delays: number[] = [];
+const prepared = Array.from({ length: PREPARED / FRAME_LENGTH }, (_, index) =>
+  frameOf(index * FRAME_LENGTH, FRAME_LENGTH),
+);
+let next = 0;
+let sentAtMs: Float64Array = new Float64Array(0);
+let delaysMs: number[] = [];
 let heard = 0;
 let overtaken = 0;
-const newest = new Map<string, number>();
-
-const ear = new RedisClient(redisUrl);
-for (const symbol of SYMBOLS)
-  await ear.subscribe(`market_trades:${symbol}`, (payload) => {
-    const size = Number(/"size":(\d+)/.exec(payload)?.[1]);
-    heard++;
-    if (size < (newest.get(symbol) ?? 0)) overtaken++;
-    newest.set(symbol, size);
-    const sent = sentAtMs[size % sentAtMs.length] ?? 0;
-    if (sent > 0) delays.push(performance.now() - sent);
-  });
-
+let newest = new Map<string, number>();
 let listener: ServerWebSocket<undefined> | undefined;
+
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -59,6 +56,7 @@ const server = Bun.serve({
   websocket: {
     open(socket) {
       listener = socket;
+      next = 0;
       socket.send('[{"T":"success","msg":"connected"}]');
     },
     message(socket, message) {
@@ -66,64 +64,86 @@ const server = Bun.serve({
       socket.send(
         action === "auth"
           ? '[{"T":"success","msg":"authenticated"}]'
-          : JSON.stringify([{ T: "subscription", trades, quotes: [], bars: [] }]),
+          : JSON.stringify([
+              { T: "subscription", trades, quotes: [], bars: [] },
+            ]),
       );
     },
   },
 });
 
+/** Its size is a trade's number. */
 function frameOf(from: number, count: number): string {
   const trades = Array.from({ length: count }, (_, index) => {
-    const size = from + index;
-    const symbol = SYMBOLS[size % SYMBOLS.length];
-    return `{"T":"t","S":"${symbol}","i":${size},"x":"V","p":${100 + (size % 997) / 100},"s":${size},"c":["@","I"],"t":"2026-09-18T13:30:00.${String(size % 1_000_000_000).padStart(9, "0")}Z","z":"C"}`;
+    const number = from + index;
+    const symbol = SYMBOLS[number % SYMBOLS.length];
+    const nanos = String(number % 1_000_000_000).padStart(9, "0");
+    return `{"T":"t","S":"${symbol}","i":${number},"x":"V","p":${100 + (number % 997) / 100},"s":${number},"c":["@","I"],"t":"2026-09-18T13:30:00.${nanos}Z","z":"C"}`;
   });
   return `[${trades.join(",")}]`;
 }
 
-function sendFrames(from: number, to: number): void {
-  for (let at = from; at < to; at += FRAME_LENGTH)
-    listener?.send(frameOf(at, Math.min(FRAME_LENGTH, to - at)));
-}
-
-async function sendAtRate({ from, count, perSecond = 0 }: Asked) {
+async function stream(count: number, perSecond: number): Promise<void> {
+  sentAtMs = new Float64Array(count);
+  newest = new Map();
   const startMs = performance.now();
-  let sent = 0;
-  while (sent < count) {
+  for (let sent = 0; sent < count;) {
     const nowMs = performance.now();
     const due = Math.min(
       count,
-      Math.floor(((nowMs - startMs) * perSecond) / SECOND),
+      Math.ceil(((nowMs - startMs) * perSecond) / SECOND),
     );
-    for (let size = from + sent; size < from + due; size++)
-      sentAtMs[size % sentAtMs.length] = nowMs;
-    sendFrames(from + sent, from + due);
-    sent = due;
-    await sleep(TICK_MS);
+    for (; sent < due; sent += FRAME_LENGTH) {
+      sentAtMs.fill(performance.now(), sent, sent + FRAME_LENGTH);
+      listener?.send(frameOf(sent, Math.min(FRAME_LENGTH, count - sent)));
+    }
+    await sleep(1);
   }
 }
 
-function report(): Told {
-  const sorted = delays.sort((a, b) => a - b);
+function hear(payload: string): void {
+  const number = Number(/"size":(\d+)/.exec(payload)?.[1]);
+  const symbol = SYMBOLS[number % SYMBOLS.length] ?? "";
+  heard++;
+  if (number <= (newest.get(symbol) ?? -1)) overtaken++;
+  newest.set(symbol, number);
+  delaysMs.push(performance.now() - (sentAtMs[number] ?? 0));
+}
+
+function report(): Report {
+  const sorted = Float64Array.from(delaysMs).sort();
   const at = (share: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   const told = {
+    port: server.port ?? 0,
     heard,
     overtaken,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
     maxMs: at(1),
   };
-  delays = [];
+  delaysMs = [];
   heard = 0;
   overtaken = 0;
   return told;
 }
 
-process.on("message", (asked: Asked | "tell") => {
-  if (asked === "tell") process.send?.(report());
-  else if (asked.perSecond === undefined)
-    sendFrames(asked.from, asked.from + asked.count);
-  else void sendAtRate(asked);
+process.on("message", async (asked: Asked) => {
+  switch (asked.do) {
+    case "send":
+      for (let sent = 0; sent < asked.count; sent += FRAME_LENGTH)
+        listener?.send(prepared[next++ % prepared.length]!);
+      return;
+    case "stream":
+      return stream(asked.count, asked.perSecond);
+    case "hear": {
+      const ear = new RedisClient(redisUrl);
+      for (const symbol of SYMBOLS)
+        await ear.subscribe(`market_trades:${symbol}`, hear);
+      return process.send?.(report());
+    }
+    case "report":
+      return process.send?.(report());
+  }
 });
-process.send?.({ port: server.port ?? 0 } satisfies Told);
+process.send?.(report());

@@ -304,7 +304,10 @@ export class MemoryFeedStore implements FeedStore {
     const of = (...states: BarFact["state"][]) =>
       this.facts
         .filter((fact) => fact.symbol === symbol && states.includes(fact.state))
-        .map((fact) => ({ from: Date.parse(fact.from), to: Date.parse(fact.to) }))
+        .map((fact) => ({
+          from: Date.parse(fact.from),
+          to: Date.parse(fact.to),
+        }))
         .filter(({ to }) => to >= after);
     return union([
       ...subtract(of("live"), of("deaf")),
