@@ -78,7 +78,8 @@ export function createFeedLink(dialled: typeof dial) {
       const { controls, messages, malformed } = venue.read(frame, nowMs);
       if (messages.length > 0) deliver(messages, nowMs);
       for (const { raw, reason } of malformed) run.setAside(raw, reason);
-      for (const control of controls) obey(control);
+      // What stands behind the end of the link in the same frame is for nobody.
+      for (const control of controls) if (!signal.aborted) obey(control);
     }
 
     function deliver(messages: readonly MarketMessage[], nowMs: number): void {

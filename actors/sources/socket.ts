@@ -4,6 +4,7 @@
  */
 import WebSocket from "ws";
 import { SECOND } from "../../src/clock.ts";
+import { retryAfterMs } from "../../src/venues/fetchText.ts";
 
 /** A handshake that takes longer is given up. */
 const HANDSHAKE_MS_MAX = 10 * SECOND;
@@ -107,14 +108,12 @@ export function dial(
   });
   socket.on("unexpected-response", (_request, response) => {
     const status = response.statusCode ?? 0;
-    const retryAfter = Number(response.headers["retry-after"]);
+    const waitMs = retryAfterMs(response.headers["retry-after"]);
     close({
       code: 1006,
       reason: `upgrade refused with ${status}`,
       status,
-      ...(Number.isFinite(retryAfter)
-        ? { retryAfterMs: retryAfter * SECOND }
-        : {}),
+      ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
     });
   });
   socket.on("error", (error: Error) =>

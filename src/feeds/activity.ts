@@ -10,10 +10,14 @@ const HOURS_OF_WEEK = 7 * 24;
 const LEARNING_RATE = 0.1;
 /** Marks an hour of which nothing is known yet. */
 const UNKNOWN = -1;
+/** What is remembered of symbols that are not subscribed at the moment: as many as a feed may have. */
+const REMEMBERED_MAX = 20_000;
 
 /** One symbol that is subscribed. */
 interface Habit {
   readonly channel: "trades" | "bars";
+  /** Since when, on this connection. */
+  sinceMs: number;
   /** Messages a second by hour of the week. */
   readonly rates: Float32Array;
   /** Messages of the present minute. */
@@ -26,6 +30,8 @@ interface Habit {
 
 export class ActivityMemory {
   readonly #habits = new Map<string, Habit>();
+  /** Rates of what is not subscribed at the moment, which at the begin of each connection is everything. */
+  readonly #remembered = new Map<string, Float32Array>();
   #lastMessageMs: number | undefined;
   #sliceFromMs = 0;
   #sliceCount = 0;
@@ -44,6 +50,7 @@ export class ActivityMemory {
     this.#sliceCount = 0;
     this.#silent = [];
     for (const habit of this.#habits.values()) {
+      habit.sinceMs = nowMs;
       habit.count = 0;
       habit.lastMs = nowMs;
       habit.newestTrade = undefined;
@@ -60,14 +67,14 @@ export class ActivityMemory {
       ...subscribed.bars.map((symbol) => [symbol, "bars"] as const),
       ...subscribed.trades.map((symbol) => [symbol, "trades"] as const),
     ]);
-    for (const symbol of this.#habits.keys())
-      if (!channels.has(symbol)) this.#habits.delete(symbol);
+    for (const [symbol, { channel }] of this.#habits)
+      if (channels.get(symbol) !== channel) this.#remember(symbol);
     for (const [symbol, channel] of channels) {
-      const known = this.#habits.get(symbol);
-      if (known?.channel === channel) continue;
+      if (this.#habits.has(symbol)) continue;
       this.#habits.set(symbol, {
         channel,
-        rates: new Float32Array(HOURS_OF_WEEK).fill(UNKNOWN),
+        sinceMs: nowMs,
+        rates: this.#recall(`${channel} ${symbol}`),
         count: 0,
         lastMs: nowMs,
         newestTrade: undefined,
@@ -148,6 +155,27 @@ export class ActivityMemory {
   /** By which channel a symbol's trades are told: bars tell only after their minute. */
   channelOf(symbol: string): "trades" | "bars" | undefined {
     return this.#habits.get(symbol)?.channel;
+  }
+
+  /** From when on the connection has to tell of a symbol; undefined of one that is not subscribed. */
+  expectedFrom(symbol: string): number | undefined {
+    return this.#habits.get(symbol)?.sinceMs;
+  }
+
+  #remember(symbol: string): void {
+    const habit = this.#habits.get(symbol);
+    if (habit === undefined) return;
+    this.#habits.delete(symbol);
+    this.#remembered.set(`${habit.channel} ${symbol}`, habit.rates);
+    const [oldest] = this.#remembered.keys();
+    if (this.#remembered.size > REMEMBERED_MAX && oldest !== undefined)
+      this.#remembered.delete(oldest);
+  }
+
+  #recall(name: string): Float32Array {
+    const rates = this.#remembered.get(name);
+    this.#remembered.delete(name);
+    return rates ?? new Float32Array(HOURS_OF_WEEK).fill(UNKNOWN);
   }
 
   #closeSlice(nowMs: number): void {

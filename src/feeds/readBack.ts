@@ -35,7 +35,7 @@ export async function readMissedBars(
   const to = minuteOf(nowMs - BAR_SHOWN_MS);
   const known = await store.knownMinutes(
     symbols,
-    new Date(nowMs - MISSED_MS_MAX),
+    new Date(minuteOf(nowMs - MISSED_MS_MAX)),
   );
   const missed = symbols
     .map((symbol) => ({ symbol, gaps: gapsOf(known.get(symbol) ?? [], to) }))
@@ -106,10 +106,11 @@ function factOf(
   };
 }
 
-/** Between the first minute that is known and `to`. */
+/** Between the first minute that is known and `to`. Of a minute that is known in part the bar is missing. */
 function gapsOf(known: readonly Interval[], to: number): Interval[] {
   const from = Math.min(...known.map((interval) => interval.from));
-  return from < to ? subtract([{ from, to }], known) : [];
+  const gaps = from < to ? subtract([{ from, to }], known) : [];
+  return gaps.map((gap) => ({ ...gap, from: minuteOf(gap.from) }));
 }
 
 function countIn(times: readonly number[], { from, to }: Interval): number {

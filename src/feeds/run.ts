@@ -13,7 +13,10 @@ import type { RefusalReason } from "./wire.ts";
 
 /** What a feed asks of the store that its bars end in. Rejects while the store is away. */
 export interface FeedStore {
-  /** By symbol, the intervals of minutes after `from` that are known: streamed live or read back. */
+  /**
+   * By symbol, the intervals of minutes after `from` that are known: streamed live or read back. An empty one at
+   * `from` says that the symbol was known before.
+   */
   knownMinutes(
     symbols: readonly string[],
     from: Date,

@@ -116,9 +116,11 @@ export class FeedWatch {
   /** When deaf: up to when everything was told. A feed that is deaf to one symbol may speak of others. */
   get deafFromMs(): number | undefined {
     if (this.#overdue.length === 0) return undefined;
-    const told = this.#overdue.map((symbol) => this.activity.toldTo(symbol));
-    const from = Math.min(...told.map((ms) => ms ?? this.liveSinceMs));
-    return Math.min(this.#spokeMs, Math.max(from, this.liveSinceMs));
+    const toldTo = this.#overdue.map((symbol) => {
+      const fromMs = this.#fromMs(symbol) ?? this.liveSinceMs;
+      return Math.max(this.activity.toldTo(symbol) ?? fromMs, fromMs);
+    });
+    return Math.min(this.#spokeMs, ...toldTo);
   }
 
   get #spokeMs(): number {
@@ -149,12 +151,20 @@ export class FeedWatch {
     );
   }
 
-  /** The feed told of it, or it belongs to the time before. */
+  /** The feed told of it, or it need not: it belongs to the time before, or nobody listens to the symbol any more. */
   #isTold(symbol: string, tradeMs: number): boolean {
+    const fromMs = this.#fromMs(symbol);
     return (
-      tradeMs < this.liveSinceMs + SUBSCRIBING_MARGIN_MS ||
+      fromMs === undefined ||
+      tradeMs < fromMs + SUBSCRIBING_MARGIN_MS ||
       tradeMs <= (this.activity.toldTo(symbol) ?? Number.NEGATIVE_INFINITY)
     );
+  }
+
+  /** Symbols come while the feed is live: they were not listened to before. */
+  #fromMs(symbol: string): number | undefined {
+    const fromMs = this.activity.expectedFrom(symbol);
+    return fromMs && Math.max(fromMs, this.liveSinceMs);
   }
 
   /** From when on a trade counts against the feed. */

@@ -59,7 +59,7 @@ export async function fetchText(
     {
       failure: failureOf(response.status),
       status: response.status,
-      retryAfterMs: retryAfterMs(response.headers),
+      retryAfterMs: retryAfterMs(response.headers.get("retry-after")),
     },
   );
 }
@@ -73,9 +73,10 @@ function failureOf(status: number): VenueFailure {
 }
 
 /** `Retry-After` in seconds or as a date; undefined when absent or unreadable. */
-function retryAfterMs(headers: Headers): number | undefined {
-  const value = headers.get("retry-after");
-  if (value === null) return undefined;
+export function retryAfterMs(
+  value: string | null | undefined,
+): number | undefined {
+  if (value === null || value === undefined) return undefined;
   if (/^\d+(\.\d+)?$/.test(value)) return Number(value) * 1000;
   // Date.parse makes a year of almost any number, also of "-5".
   if (!/[a-z]/i.test(value)) return undefined;

@@ -1,4 +1,5 @@
 /** Statements on `ohlcv_1m`: one row a symbol and minute, whichever way it came. */
+import { storedTime } from "../../../schema/instant.ts";
 import type { Bar } from "../../../schema/market.ts";
 import type { Sql, Transaction } from "./connect.ts";
 
@@ -12,10 +13,10 @@ export async function upsertBars(
   sql: Sql | Transaction,
   bars: readonly Bar[],
 ): Promise<number> {
-  const rows = latestOf(bars);
+  const rows = standing(bars);
   if (rows.length === 0) return 0;
   const incoming = JSON.stringify(
-    rows.map((bar) => ({ ...bar, is_final: bar.span !== "minute" })),
+    rows.map(({ bar, isFinal }) => ({ ...bar, is_final: isFinal })),
   );
   const result = await sql`
     insert into ohlcv_1m as stored (symbol, timestamp, open, high, low, close, volume, vwap, trades, source)
@@ -24,6 +25,8 @@ export async function upsertBars(
       symbol text, timestamp timestamptz, open double precision, high double precision, low double precision,
       close double precision, volume double precision, vwap double precision, trades integer, source text
     )
+    -- In one order, so that two writers never wait for each other.
+    order by symbol, timestamp
     on conflict (symbol, timestamp) do update set
       open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
       volume = excluded.volume, vwap = excluded.vwap, trades = excluded.trades, source = excluded.source,
@@ -37,18 +40,25 @@ export async function upsertBars(
   return result.count;
 }
 
+/** A bar to write, and whether it stands whatever is stored. */
+interface Standing {
+  readonly bar: Bar;
+  readonly isFinal: boolean;
+}
+
 /** One bar a symbol and minute: of several in one batch the one that would stand if they were written one by one. */
-function latestOf(bars: readonly Bar[]): Bar[] {
-  const latest = new Map<string, Bar>();
+function standing(bars: readonly Bar[]): Standing[] {
+  const latest = new Map<string, Standing>();
   for (const bar of bars) {
     if (bar.span === "daily") continue;
-    const name = `${bar.symbol} ${bar.timestamp}`;
+    // The same minute may be written in more than one way.
+    const name = `${bar.symbol} ${storedTime(bar.timestamp) ?? bar.timestamp}`;
     const before = latest.get(name);
-    const stands =
-      before === undefined ||
-      bar.span !== "minute" ||
-      bar.volume > before.volume;
-    if (stands) latest.set(name, bar);
+    const isLast = bar.span !== "minute";
+    // What follows the venue's last word in one batch needs to outdo that alone, not what is stored.
+    const isFinal = isLast || before?.isFinal === true;
+    if (before === undefined || isLast || bar.volume > before.bar.volume)
+      latest.set(name, { bar, isFinal });
   }
   return [...latest.values()];
 }

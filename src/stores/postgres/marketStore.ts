@@ -88,7 +88,8 @@ async function writeTransaction(
       transaction,
       letters.map(({ feed, reason, ...record }) => ({
         record: { ...record, account: feed },
-        reason,
+        // Readers tell what they stumbled over, and Postgres holds no such character: it would refuse the letter, too.
+        reason: reason.replaceAll("\0", "\\0"),
       })),
     );
     return { rows, deadLetters: letters };
@@ -102,10 +103,11 @@ async function knownMinutes(
 ): Promise<Map<string, KnownInterval[]>> {
   // A deaf stretch takes back what its session claimed; ranges can be subtracted where they are.
   const rows = await sql<{ symbol: string; from_at: Date; to_at: Date }[]>`
-    with facts as (
+    with wanted as (select unnest(${[...symbols]}::text[]) as symbol),
+    facts as (
       select account as symbol, state, tstzrange(from_at, to_at) as span
-      from feedkeeper.coverage
-      where stream = 'bars' and account = any(${[...symbols]}) and to_at >= ${from}
+      from feedkeeper.coverage join wanted on wanted.symbol = account
+      where stream = 'bars' and to_at >= ${from}
     ),
     known as (
       select symbol,
@@ -116,7 +118,14 @@ async function knownMinutes(
     )
     select symbol, lower(span) as from_at, upper(span) as to_at
     from known, unnest(spans) as span
-    order by symbol, 2`;
+    union all
+    -- Who was away for longer has missed everything since.
+    select symbol, ${from}, ${from} from wanted
+    where exists (
+      select from feedkeeper.coverage
+      where account = symbol and stream = 'bars' and from_at < ${from}
+    )
+    order by symbol, from_at`;
   return Map.groupBy(
     rows.map(({ symbol, from_at, to_at }) => ({
       symbol,
