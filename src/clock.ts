@@ -39,6 +39,22 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Waits for the first that happens; the others are called off, so that none outlives the wait. */
+export async function firstOf(
+  stop: AbortSignal,
+  begin: (signal: AbortSignal) => readonly Promise<void>[],
+): Promise<void> {
+  const over = new AbortController();
+  const waits = begin(AbortSignal.any([stop, over.signal]));
+  // Those that were called off reject, which is nobody's news.
+  for (const wait of waits) wait.catch(() => {});
+  try {
+    await Promise.race(waits);
+  } finally {
+    over.abort();
+  }
+}
+
 /** The result of `work`, or a failure with `complaint` after `ms`: for what may hang. The work itself is not stopped. */
 export async function within<Result>(
   ms: number,

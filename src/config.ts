@@ -11,7 +11,11 @@ import {
   type Environment,
   type Sources,
 } from "./config/environment.ts";
-import { type MarketConfig, marketConfigOf } from "./config/market.ts";
+import {
+  type MarketConfig,
+  marketConfigOf,
+  type PolygonAccess,
+} from "./config/market.ts";
 import { MASK, maskUrl } from "./config/mask.ts";
 import { crossProblems } from "./config/rules.ts";
 import type { Role, Settings } from "./config/variables.ts";
@@ -183,18 +187,32 @@ export function effectiveConfig(config: Config): Record<string, unknown> {
 }
 
 function maskedMarket(market: MarketConfig): Record<string, unknown> {
-  const { access, redis, postgres } = market;
+  const { access, kafka, polygon, redis, postgres } = market;
   return {
     ...market,
     ...(access === undefined
       ? {}
       : { access: { ...access, keyId: MASK, secretKey: MASK } }),
+    ...(polygon === undefined ? {} : { polygon: maskedPolygon(polygon) }),
+    ...(kafka?.sasl === undefined
+      ? {}
+      : { kafka: { ...kafka, sasl: { ...kafka.sasl, password: MASK } } }),
     ...(redis === undefined
       ? {}
       : { redis: { ...redis, url: maskUrl(redis.url) } }),
     ...(postgres === undefined
       ? {}
       : { postgres: { url: maskUrl(postgres.url) } }),
+  };
+}
+
+function maskedPolygon(polygon: PolygonAccess): Record<string, unknown> {
+  return {
+    ...polygon,
+    apiKey: MASK,
+    ...(polygon.files === undefined
+      ? {}
+      : { files: { ...polygon.files, accessKey: MASK, secretKey: MASK } }),
   };
 }
 

@@ -20,7 +20,7 @@ import {
   latestOf,
   type QuoteBoard,
 } from "./feeds/quoteBoard.ts";
-import { emptyFeedBoard, type FeedRun } from "./feeds/run.ts";
+import { emptyFeedBoard, emptyFeedStore, type FeedRun } from "./feeds/run.ts";
 import { SubscriptionBook } from "./feeds/subscriptions.ts";
 import { Coalescer } from "./flow/coalesce.ts";
 import { DialSchedule } from "./flow/dials.ts";
@@ -46,6 +46,9 @@ const QUEUE_LENGTH_MAX = 20_000;
 const RING_LENGTH_MAX = 200_000;
 /** Alpaca's limit of the free plan; its headers correct it downwards only, so paid plans are not slowed by it for long. */
 const REQUESTS_PER_MINUTE = 200;
+
+/** All that the test feed has. */
+const TEST_SYMBOLS: readonly string[] = ["FAKEPACA"];
 
 /** One sink of latest quotes: its own coalescer, so that one that is away holds up no other. */
 export interface QuoteLane {
@@ -122,7 +125,10 @@ export function createMarketTopology(
     dropped[sink]++;
     metrics.sinkDropped.inc({ sink, kind });
   };
-  const monitored = new Set(market.monitored);
+  const monitored = new Set([
+    ...market.monitored,
+    ...(market.feed === "test" ? TEST_SYMBOLS : []),
+  ]);
 
   const bars: Outbox<BarRecord> = {
     sink: "bars",
@@ -232,7 +238,8 @@ export function createMarketTopology(
       session,
       clock: systemClock,
       dials: new DialSchedule(config.reconnect),
-      store: feedStore(database),
+      // A dry run may have no database, and none whose gaps it could fill.
+      store: config.dryRun ? emptyFeedStore : feedStore(database),
       wanted: () => wantedOf(venue),
       wantedChanged,
       deliver: (messages: readonly MarketMessage[]) => router.deliver(messages),
@@ -250,8 +257,7 @@ export function createMarketTopology(
   function wantedOf(venue: FeedVenue): ChannelSymbols {
     const { assetClass } = venue;
     const isTest = isTestFeed(venue);
-    // The test feed has this one symbol.
-    const symbols = isTest ? ["FAKEPACA"] : book.wanted(assetClass);
+    const symbols = isTest ? TEST_SYMBOLS : book.wanted(assetClass);
     const wanted: Record<Channel, readonly string[]> = {
       bars: symbols,
       updatedBars: symbols,

@@ -247,6 +247,8 @@ describe("a value", () => {
     REDIS_URL: "rediss://user:pass@cache:6380/2",
     KAFKA_BOOTSTRAP_SERVERS: "a:9092,b.c:9093,[::1]:9094",
     KAFKA_SASL_MECHANISM: "SCRAM-SHA-256",
+    KAFKA_SASL_USERNAME: "keeper",
+    KAFKA_SASL_PASSWORD: "p",
     KAFKA_SSL: "yes",
     FIRESTORE_PROJECT_ID: "project",
     TENANT_ID: "tenant",

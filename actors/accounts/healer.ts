@@ -5,9 +5,9 @@
  */
 import { heal, surveyAccount } from "../../src/accounts/heal.ts";
 import type { AccountRun } from "../../src/accounts/run.ts";
-import { DAY, HOUR, sleep } from "../../src/clock.ts";
+import { DAY, HOUR, firstOf, sleep } from "../../src/clock.ts";
 import { fromTask } from "../supervision/task.ts";
-import { firstOf, patiently } from "./patience.ts";
+import { patiently } from "./patience.ts";
 
 const DEEP_EVERY_MS = HOUR;
 const DEEP_LOOKBACK_MS = 2 * DAY;

@@ -4,7 +4,7 @@
  * dials are scheduled, finds it accepted again. Bugs are thrown.
  */
 import { backoffMs } from "../../src/backoff.ts";
-import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
+import { firstOf, MINUTE, SECOND, sleep } from "../../src/clock.ts";
 import { describeError, VenueError } from "../../src/errors.ts";
 import type { AccountRun } from "../../src/accounts/run.ts";
 import { isAway } from "../../src/stores/postgres/database.ts";
@@ -45,21 +45,5 @@ export async function patiently<Result>(
         run.listening.after(seen, signal),
       ]);
     }
-  }
-}
-
-/** Waits for the first that happens; the others are called off, so that none outlives the wait. */
-export async function firstOf(
-  stop: AbortSignal,
-  begin: (signal: AbortSignal) => readonly Promise<void>[],
-): Promise<void> {
-  const over = new AbortController();
-  const waits = begin(AbortSignal.any([stop, over.signal]));
-  // Those that were called off reject, which is nobody's news.
-  for (const wait of waits) wait.catch(() => {});
-  try {
-    await Promise.race(waits);
-  } finally {
-    over.abort();
   }
 }

@@ -13,7 +13,7 @@ export interface HeartbeatInput {
   readonly everyMs: number;
   /** What to tell now. */
   readonly read: () => Omit<Heartbeat, "status"> & { readonly isWell: boolean };
-  /** Gives up by itself, so that an old beat never lands behind a newer one. */
+  /** Gives up by itself rather than go on when nobody waits any more. */
   readonly write: (beat: Heartbeat) => Promise<void>;
   /** Told of each beat that was written. */
   readonly onBeat: () => void;

@@ -3,7 +3,7 @@
  * was found deaf, and at an interval, because the last minute is shown late.
  */
 import { backoffMs } from "../../src/backoff.ts";
-import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
+import { firstOf, MINUTE, SECOND, sleep } from "../../src/clock.ts";
 import { describeError, VenueError } from "../../src/errors.ts";
 import { readMissedBars } from "../../src/feeds/readBack.ts";
 import type { FeedRun } from "../../src/feeds/run.ts";
@@ -63,18 +63,9 @@ async function nextCall(
   stop: AbortSignal,
   restMs: number | undefined,
 ): Promise<void> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([stop, over.signal]);
-  const waits = [
+  await firstOf(stop, (signal) => [
     run.listening.after(seen.listenings, signal),
     run.healingWanted.after(seen.wishes, signal),
     ...(restMs === undefined ? [] : [sleep(restMs, signal)]),
-  ];
-  // The losers of the race are aborted below; that is nobody's news.
-  for (const wait of waits) wait.catch(() => {});
-  try {
-    await Promise.race(waits);
-  } finally {
-    over.abort();
-  }
+  ]);
 }

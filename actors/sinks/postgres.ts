@@ -5,7 +5,7 @@ import { SECOND, within } from "../../src/clock.ts";
 import type { Trigger } from "../../src/flow/batch.ts";
 import { ping } from "../../src/stores/postgres/connect.ts";
 import { recordCoverage } from "../../src/stores/postgres/coverage.ts";
-import type { Database } from "../../src/stores/postgres/database.ts";
+import { type Database, isAway } from "../../src/stores/postgres/database.ts";
 import {
   migrateAccount,
   migrateService,
@@ -54,8 +54,9 @@ export function postgresWriter(
     try {
       await within(ms, work, SILENT);
     } catch (error) {
-      // Connections that hang in a statement would be handed out again.
-      if (error instanceof Error && error.message === SILENT) database.reset();
+      // Connections that hang in a statement would be handed out again, and so
+      // would those that the library does not get to work again after a loss.
+      if (isSilence(error) || isAway(error)) database.reset();
       throw error;
     }
   }
@@ -137,6 +138,10 @@ export function postgresWriter(
         ping(database.sql).then(() => ensureAllTables()),
       ),
   };
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && error.message === SILENT;
 }
 
 /** Runs `work` on each item, `count` at a time; waits for all that were begun, then throws the first failure. */

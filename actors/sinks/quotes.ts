@@ -5,7 +5,7 @@
  */
 import type { LatestQuote } from "../../schema/market.ts";
 import { backoffMs } from "../../src/backoff.ts";
-import { SECOND, sleep } from "../../src/clock.ts";
+import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
 import { describeError } from "../../src/errors.ts";
 import type { Coalescer } from "../../src/flow/coalesce.ts";
 import type { QuoteTally } from "../../src/marketTopology.ts";
@@ -17,7 +17,7 @@ export interface QuoteWriter {
   readonly countMax: number;
   /** Connects and makes ready what is written to, also after a failure. Rejects while the store is away. */
   open(): Promise<void>;
-  /** All or none; safe to repeat. Gives up by itself, so that an old quote never lands behind a newer one. */
+  /** All or none; safe to repeat. Gives up by itself rather than go on when nobody waits any more. */
   write(quotes: readonly LatestQuote[]): Promise<void>;
   /** Hangs up; it may be opened again. */
   close(): void;
@@ -33,11 +33,15 @@ export interface QuoteSinkInput {
 const RETRY = { baseMs: 200, maxMs: 15 * SECOND };
 /** A writer that does not give up by itself, and what a stop allows for the write in hand, and again for the last one. */
 const WRITE = { msMax: 10 * SECOND, leavingMsMax: 0.7 * SECOND };
+/** What was given up may still land, over newer quotes: so long after it they are written once more. */
+const DOUBT_MS = MINUTE;
 const SILENT = "the store does not answer";
 
 export const quoteSink = fromTask<QuoteSinkInput>(
   async ({ input, shutdown, report }) => {
     const { coalescer, flushMs, tally, writer } = input;
+    /** Symbols of failed writes, and when they are written once more, soonest first. */
+    const doubts = new Map<string, number>();
     let state: "opening" | "writing" | "retrying" = "opening";
     let isOpen = false;
     let failures = 0;
@@ -78,13 +82,25 @@ export const quoteSink = fromTask<QuoteSinkInput>(
 
     /** How many were written. */
     async function flush(): Promise<number> {
-      const due = coalescer.take(performance.now(), writer.countMax);
+      const nowMs = performance.now();
+      for (const [symbol, endMs] of doubts) {
+        if (endMs > nowMs) break;
+        doubts.delete(symbol);
+        coalescer.again([symbol]);
+      }
+      const due = coalescer.take(nowMs, writer.countMax);
       if (due.size === 0) return 0;
       try {
         const writing = writer.write([...due.values()]);
         await hurried(writing, { ...WRITE, shutdown }, SILENT);
       } catch (error) {
-        coalescer.failed(due.keys());
+        const symbols = [...due.keys()];
+        coalescer.failed(symbols);
+        for (const symbol of symbols) {
+          // To the end of the row.
+          doubts.delete(symbol);
+          doubts.set(symbol, nowMs + DOUBT_MS);
+        }
         tally.failed += due.size;
         throw error;
       }

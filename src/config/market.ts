@@ -12,6 +12,35 @@ export interface FeedAccess {
   readonly streamUrl: string;
 }
 
+/** What Polygon is asked with, and where. */
+export interface PolygonAccess {
+  readonly apiKey: string;
+  readonly restUrl: string;
+  readonly streamUrl: string;
+  /** Absent: what the answers allow. */
+  readonly requestsPerMinute?: number;
+  /** Day files; absent without keys for them. */
+  readonly files?: {
+    readonly endpoint: string;
+    readonly bucket: string;
+    readonly accessKey: string;
+    readonly secretKey: string;
+  };
+}
+
+export interface KafkaAddress {
+  /** `host:port` each. */
+  readonly brokers: readonly string[];
+  readonly ssl: boolean;
+  readonly sasl?: {
+    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+    readonly username: string;
+    readonly password: string;
+  };
+  /** A topic for each phase and symbol, or one a phase, keyed by symbol. */
+  readonly layout: "per-symbol" | "per-phase";
+}
+
 export interface MarketConfig {
   /** Absent without a key: then no feed runs, unless the venue is the simulated one. */
   readonly access?: FeedAccess;
@@ -45,6 +74,9 @@ export interface MarketConfig {
     readonly flushMs: number;
   };
   readonly heartbeatMs: number;
+  /** Absent without a key: then the registry has no venue, unless it is the simulated one. */
+  readonly polygon?: PolygonAccess;
+  readonly kafka?: KafkaAddress;
   /** Market database, where it is not the accounts'. */
   readonly postgres?: { readonly url: string };
 }
@@ -57,6 +89,8 @@ export function marketConfigOf(settings: Settings): MarketConfig {
   const redis = redisUrlOf(settings);
   const firestore = firestoreOf(settings);
   const database = databaseOf(settings);
+  const polygon = polygonOf(settings);
+  const kafka = kafkaOf(settings);
   return {
     ...(access === undefined ? {} : { access }),
     feed: settings.ALPACA_DATA_FEED,
@@ -75,6 +109,8 @@ export function marketConfigOf(settings: Settings): MarketConfig {
       flushMs: settings.FLUSH_INTERVAL_MS,
     },
     heartbeatMs: settings.HEARTBEAT_INTERVAL_S,
+    ...(polygon === undefined ? {} : { polygon }),
+    ...(kafka === undefined ? {} : { kafka }),
     ...(database === undefined ? {} : { postgres: { url: database } }),
   };
 }
@@ -88,6 +124,49 @@ function accessOf(settings: Settings): FeedAccess | undefined {
     secretKey,
     restUrl: settings.ALPACA_DATA_URL,
     streamUrl: settings.ALPACA_DATA_STREAM_URL,
+  };
+}
+
+function polygonOf(settings: Settings): PolygonAccess | undefined {
+  const apiKey = settings.POLYGON_API_KEY ?? settings.MASSIVE_API_KEY;
+  if (apiKey === undefined) return undefined;
+  const accessKey = settings.POLYGON_FLATFILES_ACCESS_KEY;
+  const secretKey = settings.POLYGON_FLATFILES_SECRET_KEY;
+  return {
+    apiKey,
+    restUrl: settings.POLYGON_URL,
+    streamUrl: settings.POLYGON_STREAM_URL,
+    ...(settings.POLYGON_REQUESTS_PER_MINUTE === undefined
+      ? {}
+      : { requestsPerMinute: settings.POLYGON_REQUESTS_PER_MINUTE }),
+    ...(accessKey === undefined || secretKey === undefined
+      ? {}
+      : {
+          files: {
+            endpoint: settings.POLYGON_FLATFILES_ENDPOINT,
+            bucket: settings.POLYGON_FLATFILES_BUCKET,
+            accessKey,
+            secretKey,
+          },
+        }),
+  };
+}
+
+function kafkaOf(settings: Settings): KafkaAddress | undefined {
+  const brokers = settings.KAFKA_BOOTSTRAP_SERVERS ?? settings.KAFKA_BROKERS;
+  if (brokers === undefined) return undefined;
+  const mechanism = settings.KAFKA_SASL_MECHANISM;
+  const username = settings.KAFKA_SASL_USERNAME;
+  const password = settings.KAFKA_SASL_PASSWORD;
+  return {
+    brokers,
+    ssl: settings.KAFKA_SSL,
+    layout: settings.KAFKA_TOPIC_LAYOUT,
+    ...(mechanism === undefined ||
+    username === undefined ||
+    password === undefined
+      ? {}
+      : { sasl: { mechanism, username, password } }),
   };
 }
 

@@ -40,6 +40,29 @@ export function crossProblems(
         "ALPACA_API_KEY and ALPACA_SECRET_KEY belong together: one of them is missing",
     },
     {
+      of: [
+        "KAFKA_SASL_MECHANISM",
+        "KAFKA_SASL_USERNAME",
+        "KAFKA_SASL_PASSWORD",
+      ],
+      isWrong: !allOrNone([
+        settings.KAFKA_SASL_MECHANISM,
+        settings.KAFKA_SASL_USERNAME,
+        settings.KAFKA_SASL_PASSWORD,
+      ]),
+      problem:
+        "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD belong together: one of them is missing",
+    },
+    {
+      of: ["POLYGON_FLATFILES_ACCESS_KEY", "POLYGON_FLATFILES_SECRET_KEY"],
+      isWrong: !allOrNone([
+        settings.POLYGON_FLATFILES_ACCESS_KEY,
+        settings.POLYGON_FLATFILES_SECRET_KEY,
+      ]),
+      problem:
+        "POLYGON_FLATFILES_ACCESS_KEY and POLYGON_FLATFILES_SECRET_KEY belong together: one of them is missing",
+    },
+    {
       of: ["TENANT_ID", "FIRESTORE_TENANT_ID"],
       isWrong:
         (settings.FIRESTORE_PROJECT_ID ?? settings.FIRESTORE_EMULATOR_HOST) !==
@@ -51,6 +74,11 @@ export function crossProblems(
   return checks
     .filter(({ of, isWrong }) => isWrong && !of.some((name) => wrong.has(name)))
     .map(({ problem }) => problem);
+}
+
+function allOrNone(values: readonly unknown[]): boolean {
+  const given = values.filter((value) => value !== undefined).length;
+  return given === 0 || given === values.length;
 }
 
 export function marketKeyOf(settings: Settings): string | undefined {

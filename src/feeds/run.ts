@@ -23,6 +23,11 @@ export interface FeedStore {
   ): Promise<ReadonlyMap<string, readonly KnownInterval[]>>;
 }
 
+/** The store of a dry run: it knows of nothing, so nothing is missed. */
+export const emptyFeedStore: FeedStore = {
+  knownMinutes: async () => new Map(),
+};
+
 export interface KnownInterval {
   /** ms since the epoch, inclusive. */
   readonly from: number;

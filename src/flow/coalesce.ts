@@ -62,11 +62,14 @@ export class Coalescer<Value> {
   }
 
   /** These were not written: they wait again, with whatever came meanwhile, and their tokens are given back. */
-  failed(keys: Iterable<string>): void {
-    for (const key of keys) {
-      this.#dirty.add(key);
-      this.#tokens = Math.min(this.bounds.burst, this.#tokens + 1);
-    }
+  failed(keys: readonly string[]): void {
+    this.again(keys);
+    this.#tokens = Math.min(this.bounds.burst, this.#tokens + keys.length);
+  }
+
+  /** The latest values of these are to be written once more. */
+  again(keys: readonly string[]): void {
+    for (const key of keys) if (this.#latest.has(key)) this.#dirty.add(key);
   }
 
   #refill(nowMs: number): void {

@@ -7,7 +7,7 @@
 import { DAY } from "../../src/clock.ts";
 import type { Reading } from "./backfillReader.ts";
 import { openPlace } from "./place.ts";
-import { compare, whole } from "./rounds.ts";
+import { compare, sayTarget, whole } from "./rounds.ts";
 import { spawnChild } from "./spawn.ts";
 
 const ACTIVITIES = Number(process.env["BENCH_ACTIVITIES"] ?? 1_000_000);
@@ -15,6 +15,8 @@ const TENTHS = 10;
 /** How far back the venue spreads them. */
 const SPREAD_MS = 300 * DAY;
 const MEGABYTE = 1024 * 1024;
+/** Above what it was after the second tenth, when everything is warm. */
+const GROWTH_MAX = 50;
 
 await using place = await openPlace();
 await using venue = await spawnChild<string>("venueProcess.ts", [
@@ -44,17 +46,18 @@ await compare({
   async real(round) {
     const reading = await readTenth(real, round);
     resident.push(reading.rssBytes / MEGABYTE);
+    console.log(`  resident: ${whole(reading.rssBytes / MEGABYTE)} MB`);
     return reading;
   },
 });
-console.log(
-  `  resident after each tenth: ${resident.map(whole).join(", ")} MB\n`,
+const growth = Math.max(...resident.slice(2)) - (resident[1] ?? 0);
+sayTarget(
+  `grew by ${whole(growth)} MB after the second tenth`,
+  `under ${GROWTH_MAX} MB`,
+  growth < GROWTH_MAX,
 );
 
-async function readTenth(
-  reader: typeof real,
-  round: number,
-): Promise<Reading> {
+async function readTenth(reader: typeof real, round: number): Promise<Reading> {
   const from = end - SPREAD_MS - DAY;
   const stepMs = (end - from) / TENTHS;
   reader.send({

@@ -1,9 +1,5 @@
 /** What the bare loops do with the venue's text: one parse, the columns as they come, no check of anything. */
-import type {
-  AccountRows,
-  ActivityRow,
-  OrderRow,
-} from "../../schema/rows.ts";
+import type { AccountRows, ActivityRow, OrderRow } from "../../schema/rows.ts";
 
 const decoder = new TextDecoder();
 

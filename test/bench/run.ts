@@ -4,7 +4,14 @@
  */
 import { join } from "node:path";
 
-const BENCHMARKS = ["streamToRows", "backfill", "idle", "firstRow"];
+const BENCHMARKS = [
+  "streamToRows",
+  "backfill",
+  "idle",
+  "firstRow",
+  "redisPublish",
+  "feedVerdict",
+];
 
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !BENCHMARKS.includes(name));

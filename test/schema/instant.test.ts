@@ -8,6 +8,7 @@ import {
   nanosOf,
   newYorkDay,
   newYorkStamp,
+  storedTime,
 } from "../../schema/instant.ts";
 import { DAY, HOUR } from "../../src/clock.ts";
 
@@ -48,6 +49,8 @@ describe("reading a venue's time", () => {
     ["2255-01-01T00:00:00.123456Z", "2255-01-01T00:00:00.123456Z"],
   ])("%s is %s", (text, iso) => {
     expect(isoOfMicros(microsOf(text) ?? Number.NaN)).toBe(iso);
+    // Read, and then remembered.
+    expect([storedTime(text), storedTime(text)]).toEqual([iso, iso]);
   });
 
   test.each([
@@ -74,6 +77,7 @@ describe("reading a venue's time", () => {
   ])("%p is no time", (text) => {
     expect(microsOf(text)).toBeUndefined();
     expect(nanosOf(text)).toBeUndefined();
+    expect(storedTime(text)).toBeUndefined();
   });
 
   const nanos = fc.bigInt({ min: -(10n ** 18n), max: 4n * 10n ** 18n });
@@ -96,6 +100,18 @@ describe("reading a venue's time", () => {
         expect(-500n <= remainder && remainder < 500n).toBe(true);
       }),
     );
+  });
+
+  test("a stored time is right whatever was read before it", () => {
+    const texts = Array.from(
+      { length: 10_000 },
+      (_, second) => `${new Date(second * 1000).toISOString().slice(0, 19)}.5Z`,
+    );
+    const written = texts.map((text) => text.replace(".5Z", ".500000Z"));
+    expect([...texts, ...texts].map(storedTime)).toEqual([
+      ...written,
+      ...written,
+    ]);
   });
 
   test("what is written is read back", () => {

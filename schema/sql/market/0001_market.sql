@@ -37,8 +37,17 @@ begin
     execute format(
       'alter table ohlcv_1m alter column %I type %s using %I%s',
       found.name, found.type, found.name,
-      case when found.type = 'timestamptz' then ' at time zone ''UTC''' else '::text::double precision' end
+      case found.type when 'timestamptz' then ' at time zone ''UTC''' else '::text::double precision' end
     );
+  end loop;
+
+  -- What nobody fills in any more must not stand in the way.
+  for found in
+    select attname as name from pg_attribute
+    where attrelid = 'ohlcv_1m'::regclass and attnum > 0 and not attisdropped and attnotnull and not atthasdef and attidentity = ''
+      and attname not in ('symbol', 'timestamp', 'open', 'high', 'low', 'close', 'volume')
+  loop
+    execute format('alter table ohlcv_1m alter column %I drop not null', found.name);
   end loop;
 
   -- One row a symbol and minute, in whichever order an older key names them.
@@ -49,13 +58,29 @@ begin
       where attrelid = indrelid and attnum = any(indkey)
     ) = array['symbol', 'timestamp']
   ) then
-    -- Of rows that say the same minute twice the one with more trades in it stays.
-    delete from ohlcv_1m
-    where symbol is null or timestamp is null or ctid not in (
-      select distinct on (symbol, timestamp) ctid from ohlcv_1m
-      order by symbol, timestamp, volume desc nulls last, ctid desc
-    );
-    alter table ohlcv_1m add primary key (symbol, timestamp);
+    -- Of rows that tell one minute the one with more trades in it stays; the others are kept aside.
+    with surplus as (
+      delete from ohlcv_1m older
+      using (
+        select tableoid, ctid, row_number() over (
+          partition by symbol, timestamp order by volume desc nulls last, ctid desc
+        ) as place
+        from ohlcv_1m
+      ) ranked
+      where ranked.tableoid = older.tableoid and ranked.ctid = older.ctid
+        and (ranked.place > 1 or older.symbol is null or older.timestamp is null)
+      returning to_jsonb(older)::text as raw
+    )
+    insert into feedkeeper.dead_letters (account, kind, reason, raw, digest, received_at, redriven_at)
+    select 'ohlcv_1m', 'bar', 'one of several rows of its symbol and minute', raw,
+      encode(sha256(convert_to(raw, 'UTF8')), 'hex'), now(), now()
+    from surplus
+    on conflict do nothing;
+    if exists (select from pg_index where indrelid = 'ohlcv_1m'::regclass and indisprimary) then
+      create unique index on ohlcv_1m (symbol, timestamp);
+    else
+      alter table ohlcv_1m add primary key (symbol, timestamp);
+    end if;
   end if;
 end $$;
 

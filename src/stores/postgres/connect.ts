@@ -59,6 +59,40 @@ function encryptionFor({ hosts, encryption }: Address): Address["encryption"] {
   return hosts.every(isSocketDirectory) ? false : encryption;
 }
 
+/**
+ * Runs `work` in a transaction: committed when it resolves, undone when it rejects.
+ *
+ * When the connection itself is lost, the library would send its rollback to a
+ * socket that is gone: an error that nobody can catch, after which that connection
+ * is of no use. So the work's own failure is withheld then, and what rejects is
+ * the library's news of the loss.
+ */
+export async function transact<Result>(
+  sql: Sql,
+  work: (transaction: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const result = await sql.begin(async (transaction) => {
+    try {
+      return { value: await work(transaction) };
+    } catch (error) {
+      if (!isLoss(error)) throw error;
+      return new Promise<never>(() => {});
+    }
+  });
+  return result.value;
+}
+
+/** Whether the connection went with the statement: told by the network, by the library, or by the server as its last word. */
+function isLoss(error: unknown): boolean {
+  if (error instanceof postgres.PostgresError)
+    return /^(FATAL|PANIC)$/.test(error.severity);
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    /^(CONNECTION_|E[A-Z])/.test(String(error.code))
+  );
+}
+
 /** Whether the server answers a query now. Throws what went wrong. */
 export async function ping(sql: Sql): Promise<void> {
   await sql`select 1`;

@@ -9,7 +9,7 @@ import type { FactSource } from "../../accounts/report.ts";
 import { describeError } from "../../errors.ts";
 import type { FeedStore, KnownInterval } from "../../feeds/run.ts";
 import { upsertBars } from "./bars.ts";
-import { failureOf, type Sql } from "./connect.ts";
+import { failureOf, type Sql, transact } from "./connect.ts";
 import { coverageFacts, recordCoverage } from "./coverage.ts";
 import type { Database } from "./database.ts";
 import { insertDeadLetters } from "./deadLetters.ts";
@@ -74,7 +74,7 @@ async function writeTransaction(
     if (record.kind === "bar") bars.push(record);
     else if (record.kind === "fact") facts.push(record);
     else letters.push(record);
-  return sql.begin(async (transaction) => {
+  return transact(sql, async (transaction) => {
     const rows = await upsertBars(transaction, bars);
     await recordCoverage(
       transaction,

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../../errors.ts";
 import { accountTables } from "./accountTables.ts";
-import type { Sql, Transaction } from "./connect.ts";
+import { type Sql, transact, type Transaction } from "./connect.ts";
 
 const DIRECTORY = join(import.meta.dir, "../../../schema/sql");
 /** Any number, as long as every replica uses the same one. */
@@ -21,7 +21,7 @@ interface Migration {
 
 /** Brings the tables of the service up to date. @throws ConfigError when a newer feedkeeper made them. */
 export async function migrateService(sql: Sql): Promise<void> {
-  await sql.begin(async (transaction) => {
+  await transact(sql, async (transaction) => {
     await transaction`select pg_advisory_xact_lock(${LOCK})`;
     await transaction`create schema if not exists feedkeeper`;
     await transaction`
@@ -44,7 +44,7 @@ export async function migrateService(sql: Sql): Promise<void> {
 /** Creates the tables of market data, or brings those of an older service forward. */
 export async function migrateMarket(sql: Sql): Promise<void> {
   await migrateService(sql);
-  await sql.begin(async (transaction) => {
+  await transact(sql, async (transaction) => {
     await transaction`set local statement_timeout = 0`;
     await transaction`select pg_advisory_xact_lock(${LOCK})`;
     await applyMissing(
@@ -63,7 +63,7 @@ export async function migrateAccount(
   account: { readonly slug: string; readonly name: string },
 ): Promise<void> {
   const tables = accountTables(schema, account.slug);
-  await sql.begin(async (transaction) => {
+  await transact(sql, async (transaction) => {
     // Tables of an older service may be large; the usual limit is for the running sink.
     await transaction`set local statement_timeout = 0`;
     await transaction`select pg_advisory_xact_lock(${LOCK})`;

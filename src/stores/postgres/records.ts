@@ -9,7 +9,7 @@ import type { AccountRows } from "../../../schema/rows.ts";
 import { describeError } from "../../errors.ts";
 import { accountTables } from "./accountTables.ts";
 import { insertActivities } from "./activities.ts";
-import { failureOf, type Sql } from "./connect.ts";
+import { failureOf, type Sql, transact } from "./connect.ts";
 import { recordCoverage } from "./coverage.ts";
 import {
   type DeadLetter,
@@ -160,7 +160,7 @@ async function writeTransaction(
   const facts = records.flatMap(({ record }) =>
     record.kind === "coverage" ? [{ account, ...factOf(record) }] : [],
   );
-  return sql.begin(async (transaction) => {
+  return transact(sql, async (transaction) => {
     // One writer an account at a time: a hand-run backfill and the service may both be at it,
     // and whether a fill is known already is asked before it is inserted. Rows are looked up by
     // index whatever the planner thinks: a plan made for an empty table is kept while it grows.

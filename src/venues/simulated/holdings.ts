@@ -31,7 +31,6 @@ export function positionAfter(
   const qty = held.qty + moved;
   if (held.qty * moved >= 0)
     return { symbol, qty, costCents: held.costCents + cents };
-  if (qty === 0) return { symbol, qty, costCents: 0 };
   const turned = Math.sign(qty) !== Math.sign(held.qty);
   const costCents = turned
     ? Math.round(cents * (qty / moved))

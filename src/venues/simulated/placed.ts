@@ -65,12 +65,9 @@ function* executed(
   return fillRest(desk, order);
 }
 
-/** One takes the profit, the other stops the loss; what one of them comes to ends the other without a word. */
+/** One takes the profit, the other stops the loss; the end of one of them ends the other without a word. */
 function* eitherOf(desk: Desk, parent: VenueOrder): Life {
   for (;;) {
-    desk.refresh(parent);
-    // The life of the order in its place looks after the legs.
-    if (parent.status === "replaced") return;
     const pair = pairOf(desk, parent);
     const closed = pair.find((order) => !desk.refresh(order));
     if (closed !== undefined) {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { firstOf, patiently } from "../../../actors/accounts/patience.ts";
-import { MINUTE, SECOND, sleep } from "../../../src/clock.ts";
+import { patiently } from "../../../actors/accounts/patience.ts";
+import { firstOf, MINUTE, SECOND, sleep } from "../../../src/clock.ts";
 import { VenueError, type VenueFailure } from "../../../src/errors.ts";
 import { DatabaseAwayError } from "../../../src/stores/postgres/database.ts";
 import {

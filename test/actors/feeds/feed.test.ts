@@ -194,6 +194,19 @@ describe("the handshake", () => {
   );
 });
 
+test("what stands behind the end of a link in the same frame is for nobody", async () => {
+  const script = feedScript();
+  const feed = startFeed(script);
+  await settled();
+  const { last: socket } = script.network;
+  socket.opens().says(CONNECTED, errorOf(500), AUTHENTICATED);
+  expect(shown(feed)["state"]).toBe("waiting");
+  expect(socket.sent).toEqual([AUTH]);
+  // Of the next dial.
+  expect(jest.getTimerCount()).toBe(1);
+  feed.actor.stop();
+});
+
 describe("a live link", () => {
   test.each<[end: string, ends: Plays, reason: string]>([
     [
@@ -621,8 +634,7 @@ describe("a slot that another session holds (406)", () => {
       "the venue says so and closes",
       (freeAtS) => (socket) => {
         holding(freeAtS).plays(socket);
-        if (seconds() < freeAtS)
-          queueMicrotask(() => queueMicrotask(() => socket.cuts()));
+        if (seconds() < freeAtS) void soon().then(() => socket.cuts());
       },
     ],
     [
@@ -651,7 +663,7 @@ describe("a slot that another session holds (406)", () => {
   ];
   test.each(
     ways.flatMap(([how, plays]) =>
-      [3, 40, 95, 300].map((freeAtS) => [how, freeAtS, plays] as const),
+      [3, 40, 124, 245].map((freeAtS) => [how, freeAtS, plays] as const),
     ),
   )(
     "where %s, is live within 30 s of its being free, %d s later",
@@ -676,6 +688,32 @@ describe("a slot that another session holds (406)", () => {
     expect(script.network.log).toEqual(["0 dial", "60 hang up", "61 dial"]);
     expect(script.network.last.sent).toEqual([AUTH, SUBSCRIBE]);
     actor.actor.stop();
+  });
+
+  test("is asked for quickly, and what comes after it as slowly as ever", async () => {
+    const script = feedScript();
+    let turn = 0;
+    const refuses = peer({ onAuth: () => errorOf(406) });
+    script.network.peer = (socket) => {
+      turn++;
+      if (turn < 7) socket.cuts();
+      else if (turn < 9) {
+        refuses(socket);
+        void soon().then(() => socket.cuts());
+      } else holding(130).plays(socket);
+    };
+    const feed = startFeed(script);
+    await elapse(150 * SECOND);
+    expect(shown(feed)["state"]).toBe("linked.streaming");
+    script.network.last.cuts();
+    await elapse(2 * MINUTE);
+    expect(script.network.dials).toEqual([
+      // Cannot be reached, then the slot is taken.
+      0, 1, 3, 7, 15, 31, 63, 83, 103,
+      // Streamed, and was cut at 150 s.
+      210,
+    ]);
+    feed.actor.stop();
   });
 
   test("and then refuses the key is refused", async () => {

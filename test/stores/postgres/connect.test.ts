@@ -4,7 +4,11 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readAddress } from "../../../src/stores/postgres/address.ts";
-import { connect, failureOf } from "../../../src/stores/postgres/connect.ts";
+import {
+  connect,
+  failureOf,
+  transact,
+} from "../../../src/stores/postgres/connect.ts";
 import { isAway } from "../../../src/stores/postgres/database.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
 import { serverCertificate, serverKey } from "./tls.ts";
@@ -194,6 +198,59 @@ describe("a connection", () => {
       await server.close();
     }
   });
+});
+
+describe("a transaction", () => {
+  test("is committed when its work is done, undone when it fails, and gives its result or its failure", async () => {
+    const { sql } = fresh;
+    await sql`create table kept (n integer primary key)`;
+    const done = await transact(sql, async (transaction) => {
+      await transaction`insert into kept values (1)`;
+      return "done";
+    });
+    expect(done).toBe("done");
+    const failure = new Error("a thought of ours");
+    const failed = transact(sql, async (transaction) => {
+      await transaction`insert into kept values (2)`;
+      throw failure;
+    });
+    expect(await failed.catch((error: unknown) => error)).toBe(failure);
+    const refused = transact(
+      sql,
+      (transaction) => transaction`insert into kept values (1)`,
+    );
+    expect(await refused.catch(failureOf)).toBe("row");
+    expect([...(await sql`select n from kept`)]).toEqual([{ n: 1 }]);
+  });
+
+  // Told by the server as its last word, or not told at all: an error nobody catches would fail this test.
+  test.each([
+    ["a statement under way", "select pg_sleep(5)"],
+    ["no statement", undefined],
+  ])(
+    "that loses its connection with %s rejects as away, and the connection is made anew",
+    async (_what, statement) => {
+      const sql = connect(fresh.url, { connectionsMax: 1 });
+      try {
+        for (let turn = 0; turn < 10; turn++) {
+          const lost = transact(sql, async (transaction) => {
+            const [{ pid }] = await transaction<[{ pid: number }]>`
+              select pg_backend_pid() as pid`;
+            const cut = fresh.sql`select pg_terminate_backend(${pid}, 1000)`;
+            if (statement !== undefined) await transaction.unsafe(statement);
+            await cut;
+            await transaction`select 1`;
+          });
+          expect(isAway(await lost.catch((error: unknown) => error))).toBe(
+            true,
+          );
+          await transact(sql, (transaction) => transaction`select 1`);
+        }
+      } finally {
+        await sql.end({ timeout: 1 });
+      }
+    },
+  );
 });
 
 describe("a Unix socket and IPv6", () => {

@@ -84,6 +84,7 @@ describe("the list of orders", () => {
     ["symbols=BTC/USD,SPY", [2, 1]],
     ["asset_class=crypto", [2]],
     ["asset_class=us_equity,crypto&limit=2", [5, 2]],
+    ["status=closed&nested=true&asset_class=us_equity,crypto", [4, 3]],
     ["asset_class=us_option", []],
   ])("%s", async (query, numbers) => {
     expect(await listed(query)).toEqual(numbers);

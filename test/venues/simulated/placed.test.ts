@@ -348,6 +348,29 @@ describe("a bracket", () => {
     expect(scene.leg(order, "stop").status).toBe("canceled");
   });
 
+  test("keeps a leg waiting that a client replaces before its entry is filled", () => {
+    const scene = stage();
+    const order = scene.place("entry", {
+      ...bracket(0.5, -0.5),
+      type: "limit",
+      limitPrice: "9",
+    });
+    scene.after(2 * SECOND);
+    scene.replace("other stop", scene.leg(order, "stop"), {
+      stop_price: off(0.01),
+    });
+    expect(scene.after(MINUTE)).toEqual(["stop replaced"]);
+    scene.replace("other entry", order, { limit_price: "900" });
+    expect(scene.after(3 * SECOND)).toEqual([
+      "entry replaced",
+      "other entry new",
+      "other entry fill",
+      "profit new",
+      "other stop new",
+      "other stop fill",
+    ]);
+  });
+
   test("ends with its day", () => {
     const scene = stage();
     const order = scene.place("entry", {
@@ -433,6 +456,25 @@ describe("a client", () => {
     expect(scene.now(order).status).toBe("pending_cancel");
     expect(scene.after(SECOND).at(-1)).toBe("order canceled");
     expect(scene.after(8 * HOUR)).toEqual([]);
+  });
+
+  test("may ask twice: the first asking counts", () => {
+    const scene = stage();
+    const orders = [1, 2, 3, 4].map(() => {
+      const order = scene.place("order", { limitPrice: "9" });
+      scene.after(SECOND);
+      scene.cancel(order);
+      const { cancel_requested_at } = scene.now(order);
+      scene.cancel(order);
+      const words = scene.after(SECOND);
+      expect(words.filter((word) => word !== "order pending_cancel")).toEqual([
+        "order canceled",
+      ]);
+      expect(scene.now(order)).toMatchObject({ cancel_requested_at });
+      return words.length;
+    });
+    // The stream says that it is being cancelled, or does not.
+    expect(new Set(orders)).toEqual(new Set([1, 2]));
   });
 
   test("may come too late: what is being cancelled is filled, or is not, and ends once", () => {

@@ -3,7 +3,13 @@
  * two encodings.
  * https://docs.alpaca.markets/docs/streaming-market-data
  */
-import { decode, encode, ExtData } from "@msgpack/msgpack";
+import {
+  decode,
+  encode,
+  encodeTimeSpecToTimestamp,
+  EXT_TIMESTAMP,
+  ExtData,
+} from "@msgpack/msgpack";
 import { nanosOf } from "../../../../schema/instant.ts";
 import { isObject } from "../../../../schema/read.ts";
 import type { WireMessage } from "./messages.ts";
@@ -44,7 +50,7 @@ export function isMarketErrorCode(code: number): code is MarketErrorCode {
   return code in ERRORS;
 }
 
-export const STOCK_CHANNELS = [
+const STOCK_CHANNELS = [
   "trades",
   "quotes",
   "bars",
@@ -52,68 +58,96 @@ export const STOCK_CHANNELS = [
   "dailyBars",
   "statuses",
   "lulds",
+  "imbalances",
 ] as const;
 const CRYPTO_CHANNELS = [
   "trades",
   "quotes",
+  "orderbooks",
   "bars",
   "updatedBars",
   "dailyBars",
-  "orderbooks",
 ] as const;
 const TEST_CHANNELS = ["trades", "quotes", "bars"] as const;
 
-export const ALL_CHANNELS: ReadonlySet<string> = new Set([
-  ...STOCK_CHANNELS,
-  ...CRYPTO_CHANNELS,
-  "corrections",
-  "cancelErrors",
-  "imbalances",
-  "news",
-]);
+/** What comes along with the trades of stocks, unasked. */
+export const CORRECTIONS = ["corrections", "cancelErrors"] as const;
 
-export function channelsOf(path: MarketPath) {
+/** Channels that a client can name. */
+export type Channel =
+  (typeof STOCK_CHANNELS)[number] | (typeof CRYPTO_CHANNELS)[number];
+/** Channels that messages belong to. */
+export type SentChannel = Channel | (typeof CORRECTIONS)[number];
+
+export function channelsOf(path: MarketPath): readonly Channel[] {
   if (path === "/v2/test") return TEST_CHANNELS;
-  return path === "/v1beta3/crypto/us" ? CRYPTO_CHANNELS : STOCK_CHANNELS;
+  return isCryptoPath(path) ? CRYPTO_CHANNELS : STOCK_CHANNELS;
 }
 
-export function isSymbol(symbol: string, path: MarketPath): boolean {
-  if (symbol === "*") return true;
-  if (path === "/v2/test") return symbol === "FAKEPACA";
-  return path === "/v1beta3/crypto/us"
+/** Whether some feed of the venue has such a channel, if not this one. */
+export function isChannelAnywhere(name: string): boolean {
+  return [
+    ...STOCK_CHANNELS,
+    ...CRYPTO_CHANNELS,
+    ...CORRECTIONS,
+    "news",
+  ].some((channel) => channel === name);
+}
+
+export function isCryptoPath(path: MarketPath): boolean {
+  return path === "/v1beta3/crypto/us";
+}
+
+/** Traded all day, every day, for those who try; the only one of the test feed. */
+export const TEST_SYMBOL = "FAKEPACA";
+
+/** Whether it has the form of a symbol: `AAPL`, `BRK.B`; for crypto `BTC/USD`. */
+export function isSymbol(symbol: string, isCrypto: boolean): boolean {
+  return isCrypto
     ? /^[A-Z0-9]+\/[A-Z]+$/.test(symbol)
     : /^[A-Z][A-Z0-9]*([.-][A-Z0-9]+)?$/.test(symbol);
 }
 
+/** A message of the client: an object in its encoding; undefined for anything else. */
 export function readFrame(
   message: string | Uint8Array,
+  isPacked: boolean,
 ): Readonly<Record<string, unknown>> | undefined {
   try {
-    const value: unknown =
-      typeof message === "string" ? JSON.parse(message) : decode(message);
+    const value = isPacked ? unpacked(message) : parsed(message);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** MessagePack carries times as the timestamp extension, in nanoseconds. */
-function withTimestamps(message: WireMessage): WireMessage {
+function unpacked(message: string | Uint8Array): unknown {
+  return typeof message === "string" ? undefined : decode(message);
+}
+
+function parsed(message: string | Uint8Array): unknown {
+  return JSON.parse(
+    typeof message === "string" ? message : new TextDecoder().decode(message),
+  );
+}
+
+/** MessagePack carries times as its timestamp extension, to the nanosecond. */
+function withTimestamp(message: WireMessage): WireMessage {
   const nanos =
     typeof message["t"] === "string" ? nanosOf(message["t"]) : undefined;
   if (nanos === undefined) return message;
-  const bytes = new Uint8Array(12);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, Number(nanos % 1_000_000_000n));
-  view.setBigInt64(4, nanos / 1_000_000_000n);
-  return { ...message, t: new ExtData(-1, bytes) };
+  const bytes = encodeTimeSpecToTimestamp({
+    sec: Number(nanos / 1_000_000_000n),
+    nsec: Number(nanos % 1_000_000_000n),
+  });
+  return { ...message, t: new ExtData(EXT_TIMESTAMP, bytes) };
 }
 
 export function frameOf(
   messages: readonly WireMessage[],
-  isBinary: boolean,
+  isPacked: boolean,
 ): string | Uint8Array<ArrayBuffer> {
-  return isBinary
-    ? encode(messages.map(withTimestamps))
+  return isPacked
+    ? encode(messages.map(withTimestamp))
     : JSON.stringify(messages);
 }

@@ -4,35 +4,84 @@
  * https://docs.alpaca.markets/reference/stockbars
  */
 import { DAY, MINUTE } from "../../../clock.ts";
-import { microsOf, msOfNewYork } from "../../../../schema/instant.ts";
 import { json, Refusal, refusalAnswer } from "../answer.ts";
-import { isCrypto } from "../order.ts";
-import { barRow, quoteRow, tradeRow, type WireMessage } from "./messages.ts";
+import { isOddLot, orderBookRow, type WireMessage } from "./messages.ts";
 import {
-  barsBetween,
-  dayBar,
-  LATE_BY_MS,
-  minuteOf,
-  restBar,
-} from "./schedule.ts";
-import { joinBars, type Tape, type TapeBar } from "./tape.ts";
+  barSteps,
+  type Extent,
+  newest,
+  pageOf,
+  priceSteps,
+  quoteSteps,
+  type Steps,
+  tradeSteps,
+} from "./page.ts";
+import {
+  instantOf,
+  invalid,
+  limitOf,
+  oneOf,
+  requireAdjustment,
+  requireKnown,
+  requireSymbol,
+  symbolsOf,
+  timeframeOf,
+} from "./query.ts";
+import { dayStart, spanOf } from "./spans.ts";
+import type { Tape } from "./tape.ts";
 
 export interface MarketRestFace {
   readonly tape: Tape;
   readonly now: () => number;
+  /** Whether the plan shows the last minutes of all exchanges. */
+  readonly showsRecentSip: boolean;
 }
 
+/** The feed of all exchanges is this much behind for who does not pay for it. */
+export const DELAY_MS = 15 * MINUTE;
+
 const LIMIT = { fallback: 1_000, max: 10_000 };
-/** Looking for the newest trade of a quiet symbol ends here. */
-const LOOK_BACK_MS = 3 * DAY;
+const NEWS_LIMIT = { fallback: 10, max: 50 };
+/** Pages of crypto end long before the limit that was asked for. */
+const CRYPTO_PAGE_MAX = 400;
+/** The longest that a market is closed, and a day more. */
+const LOOK_BACK_MS = 6 * DAY;
+
+const FEEDS = ["sip", "iex", "boats", "otc"] as const;
+const LATEST_FEEDS = [...FEEDS, "delayed_sip", "overnight"] as const;
+const LOCATIONS = ["us", "us-1", "us-2", "eu-1", "bs-1"];
+
+const PAGED = ["start", "end", "limit", "sort", "page_token"];
+const OF_STOCKS = ["feed", "currency"];
+
+type Kind = "bars" | "trades" | "quotes";
+
+/** One request, and of what. */
+interface Asked {
+  readonly face: MarketRestFace;
+  readonly query: URLSearchParams;
+  readonly isCrypto: boolean;
+  /** The symbol in the path; absent where the query lists them. */
+  readonly single: string | undefined;
+}
 
 export function isMarketData(pathname: string): boolean {
   return /^\/(v2\/stocks|v1beta3\/crypto|v1beta1\/news)(\/|$)/.test(pathname);
 }
 
+/** Of crypto anybody is told, with or without a key. */
+export function isPublic(pathname: string): boolean {
+  return pathname.startsWith("/v1beta3/crypto/");
+}
+
 /** Answers one request; whether the caller may is settled. */
-export function answerMarket(face: MarketRestFace, url: URL): Response {
+export function answerMarket(
+  face: MarketRestFace,
+  { method }: Request,
+  url: URL,
+): Response {
   try {
+    if (method !== "GET") throw notFound();
     return routed(face, url);
   } catch (error) {
     if (error instanceof Refusal) return refusalAnswer(error);
@@ -42,308 +91,242 @@ export function answerMarket(face: MarketRestFace, url: URL): Response {
 
 function routed(face: MarketRestFace, url: URL): Response {
   const { pathname, searchParams: query } = url;
-  if (pathname.startsWith("/v1beta1/news"))
-    return json({ news: [], next_page_token: null });
-  const crypto = /^\/v1beta3\/crypto\/[a-z0-9-]+\/(.+)$/.exec(pathname)?.[1];
-  const rest = crypto ?? pathname.slice("/v2/stocks/".length);
-  const parts = rest.split("/").map(decodeURIComponent);
-  if (crypto !== undefined) {
-    const [first, second] = parts;
-    if (first === "latest" && second !== undefined)
-      return latest(face, query, second, undefined);
-    return listed(face, query, first, undefined);
+  const crypto = /^\/v1beta3\/crypto\/([^/]+)\/(.+)$/.exec(pathname);
+  const asked = { face, query, isCrypto: crypto !== null };
+  if (crypto !== null) {
+    const [, location = "", rest = ""] = crypto;
+    if (!LOCATIONS.includes(location))
+      throw invalid(`invalid location: ${location}`);
+    const latest = /^latest\/(bars|trades|quotes|orderbooks)$/.exec(rest)?.[1];
+    return latest === undefined
+      ? ofMany({ ...asked, single: undefined }, rest)
+      : latestOf({ ...asked, single: undefined }, latest);
   }
-  // `{symbol}/bars`, `{symbol}/bars/latest`, `bars`, `bars/latest`.
-  const kinds = ["bars", "trades", "quotes", "snapshots"];
-  const single = kinds.includes(parts[0] ?? "") ? undefined : parts.shift();
-  const [kind, which] = parts;
-  if (which === "latest") return latest(face, query, kind, single);
-  return listed(face, query, kind, single);
+  if (pathname === "/v1beta1/news") return news(query);
+  const [, many] = /^\/v2\/stocks\/([a-z]+(?:\/latest)?)$/.exec(pathname) ?? [];
+  if (many !== undefined) return ofMany({ ...asked, single: undefined }, many);
+  const [, symbol = "", one = ""] =
+    /^\/v2\/stocks\/([^/]+)\/([a-z]+(?:\/latest)?)$/.exec(pathname) ?? [];
+  return ofOne({ ...asked, single: decoded(symbol) }, one);
 }
 
-function listed(
-  face: MarketRestFace,
-  query: URLSearchParams,
-  kind: string | undefined,
-  single: string | undefined,
-): Response {
-  switch (kind) {
+function ofMany(asked: Asked, what: string): Response {
+  switch (what) {
     case "bars":
     case "trades":
     case "quotes":
-      return page(face, query, kind, single);
+      return page(asked, what);
     case "snapshots":
-    case "snapshot":
-      return snapshots(face, query, single);
+      return snapshots(asked);
+    case "bars/latest":
+    case "trades/latest":
+    case "quotes/latest":
+      if (asked.isCrypto) throw notFound();
+      return latestOf(asked, what.replace("/latest", ""));
     default:
-      throw new Refusal(404, undefined, "endpoint not found.");
+      throw notFound();
   }
 }
 
-/** Rows of all symbols, by symbol and time; the limit counts them together. */
-function page(
-  face: MarketRestFace,
-  query: URLSearchParams,
-  kind: "bars" | "trades" | "quotes",
-  single: string | undefined,
-): Response {
-  const symbols = symbolsOf(query, single);
-  const nowMs = face.now();
-  const startMs = instantOf(query, "start") ?? Math.floor(nowMs / DAY) * DAY;
-  const endMs = Math.min(instantOf(query, "end") ?? nowMs, nowMs);
-  const limit = limitOf(query);
-  const isDescending = query.get("sort") === "desc";
-  const cursor = cursorOf(query.get("page_token"));
-  const read = readerOf(face, kind, query);
+function ofOne(asked: Asked, what: string): Response {
+  if (what === "snapshots" || what === "") throw notFound();
+  return what === "snapshot" ? snapshots(asked) : ofMany(asked, what);
+}
 
-  const found: Record<string, WireMessage[]> = {};
-  let count = 0;
-  let token: string | null = null;
-  outer: for (const symbol of symbols) {
-    if (cursor !== undefined && symbol < cursor.symbol) continue;
-    const rows = read(symbol, startMs, endMs);
-    if (isDescending) rows.reverse();
-    const skip = cursor?.symbol === symbol ? cursor.offset : 0;
-    for (let index = skip; index < rows.length; index++) {
-      if (count === limit) {
-        token = tokenOf(symbol, index);
-        break outer;
-      }
-      const row = rows[index];
-      if (row !== undefined) (found[symbol] ??= []).push(row);
-      count++;
-    }
+function page(asked: Asked, kind: Kind): Response {
+  const { query, isCrypto, single } = asked;
+  requireKnown(query, [
+    ...PAGED,
+    ...(single === undefined ? ["symbols"] : []),
+    ...(kind === "bars" ? ["timeframe"] : []),
+    ...(isCrypto ? [] : [...OF_STOCKS, "asof"]),
+    ...(isCrypto || kind !== "bars" ? [] : ["adjustment"]),
+  ]);
+  requireAdjustment(query);
+  const symbols = symbolsAsked(asked);
+  const extent = extentOf(asked);
+  const limit = limitOf(query, LIMIT);
+  const { rows, token } = pageOf(
+    stepsOf(asked, kind, extent),
+    symbols,
+    isCrypto ? Math.min(limit, CRYPTO_PAGE_MAX) : limit,
+    query.get("page_token"),
+  );
+  return json(
+    single === undefined
+      ? { [kind]: rows, next_page_token: token }
+      : { [kind]: rows[single] ?? null, symbol: single, next_page_token: token },
+  );
+}
+
+function stepsOf(
+  { face: { tape }, query, isCrypto }: Asked,
+  kind: Kind,
+  extent: Extent,
+): Steps {
+  switch (kind) {
+    case "bars":
+      return barSteps(tape, extent, timeframeOf(query, isCrypto));
+    case "trades":
+      return tradeSteps(tape, extent);
+    case "quotes":
+      return quoteSteps(tape, extent);
+  }
+}
+
+function extentOf({ face, query, isCrypto }: Asked): Extent {
+  const nowMs = face.now();
+  const feed = isCrypto ? undefined : (oneOf(query, "feed", FEEDS) ?? "sip");
+  const isDelayed = feed === "sip" && !face.showsRecentSip;
+  const untilMs = isDelayed ? nowMs - DELAY_MS : nowMs;
+  const endMs = instantOf(query, "end", isCrypto);
+  // A day that is not over ends now; an instant is taken at its word.
+  const isInstant = query.get("end")?.includes("T") === true;
+  if (isDelayed && isInstant && endMs !== undefined && endMs > untilMs)
+    throw noRecentSip();
+  return {
+    fromMs:
+      instantOf(query, "start", isCrypto) ?? dayStart(isCrypto, untilMs),
+    toMs: Math.min(endMs ?? untilMs, untilMs),
+    order: oneOf(query, "sort", ["asc", "desc"]) ?? "asc",
+    nowMs,
+  };
+}
+
+function latestOf(asked: Asked, kind: string): Response {
+  const { query, isCrypto, single } = asked;
+  requireKnown(query, [
+    ...(single === undefined ? ["symbols"] : []),
+    ...(isCrypto ? [] : OF_STOCKS),
+  ]);
+  const steps = newestSteps(asked, kind);
+  const found: Record<string, WireMessage> = {};
+  for (const symbol of symbolsAsked(asked)) {
+    const row = newest(steps, symbol);
+    if (row !== undefined) found[symbol] = row;
   }
   return json(
     single === undefined
-      ? { [kind]: found, next_page_token: token }
-      : {
-          [kind]: found[single] ?? null,
-          symbol: single,
-          next_page_token: token,
-        },
+      ? { [kind]: found }
+      : { symbol: single, [kind.replace(/s$/, "")]: found[single] ?? null },
   );
 }
 
-type Reader = (symbol: string, fromMs: number, toMs: number) => WireMessage[];
-
-function readerOf(
-  face: MarketRestFace,
-  kind: "bars" | "trades" | "quotes",
-  query: URLSearchParams,
-): Reader {
-  const { tape } = face;
-  if (kind === "bars") {
-    const spanMs = timeframeOf(query);
-    return (symbol, fromMs, toMs) =>
-      spanned(face, symbol, fromMs, toMs, spanMs).map(barRow);
-  }
-  return (symbol, fromMs, toMs) => {
-    const rows: WireMessage[] = [];
-    for (let at = minuteOf(fromMs); at <= toMs; at += MINUTE) {
-      const minute = tape.minute(symbol, at);
-      // Both ends are included, as by the venue.
-      const isIn = (ms: number) => fromMs <= ms && ms <= toMs;
-      if (kind === "trades") {
-        for (const trade of minute.trades)
-          if (isIn(trade.atMs) && isReported(trade, face.now()))
-            rows.push(tradeRow(symbol, trade));
-      } else
-        for (const quote of minute.quotes)
-          if (isIn(quote.atMs)) rows.push(quoteRow(symbol, quote));
-    }
-    return rows;
+/** Newest first, as far as the feed knows. */
+function newestSteps(asked: Asked, kind: string): Steps {
+  const { tape } = asked.face;
+  const nowMs = latestMs(asked);
+  const extent: Extent = {
+    fromMs: nowMs - LOOK_BACK_MS,
+    toMs: nowMs,
+    order: "desc",
+    nowMs,
   };
+  switch (kind) {
+    case "trades":
+      return priceSteps(tape, extent, (...trade) => !isOddLot(...trade));
+    case "quotes":
+      return quoteSteps(tape, extent);
+    case "orderbooks":
+      return quoteSteps(tape, extent, (_, quote) => orderBookRow(quote));
+    default: {
+      const span = spanOf(kind === "days" ? "1Day" : "1Min", asked.isCrypto);
+      if (span === undefined) throw notFound();
+      return barSteps(tape, extent, span);
+    }
+  }
 }
 
-function spanned(
-  face: MarketRestFace,
-  symbol: string,
-  fromMs: number,
-  toMs: number,
-  spanMs: number,
-): TapeBar[] {
+function latestMs({ face, query, isCrypto }: Asked): number {
   const nowMs = face.now();
-  const bars: TapeBar[] = [];
-  for (const at of startsOf(symbol, fromMs, toMs, spanMs)) {
-    const bar =
-      spanMs === MINUTE
-        ? restBar(face.tape, symbol, at, nowMs)
-        : joinBars(
-            at,
-            barsBetween(face.tape, symbol, at, Math.min(at + spanMs, nowMs)),
-          );
-    if (bar !== undefined) bars.push(bar);
-  }
-  return bars;
+  if (isCrypto) return nowMs;
+  const feed = oneOf(query, "feed", LATEST_FEEDS);
+  if (feed === "sip" && !face.showsRecentSip) throw noRecentSip();
+  return feed === "delayed_sip" ? nowMs - DELAY_MS : nowMs;
 }
 
-/** Days of stocks begin at New York's midnight, everything else at a multiple of its span. */
-function startsOf(
-  symbol: string,
-  fromMs: number,
-  toMs: number,
-  spanMs: number,
-): number[] {
-  const starts: number[] = [];
-  const isExchangeDay = spanMs % DAY === 0 && !isCrypto(symbol);
-  const first = isExchangeDay
-    ? Math.floor(fromMs / DAY) * DAY
-    : Math.ceil(fromMs / spanMs) * spanMs;
-  for (let at = first; at <= toMs; at += spanMs) {
-    const day = new Date(at).toISOString().slice(0, 10);
-    const start = isExchangeDay ? msOfNewYork(day, 0) : at;
-    if (fromMs <= start && start <= toMs) starts.push(start);
-  }
-  return starts;
-}
-
-function latest(
-  face: MarketRestFace,
-  query: URLSearchParams,
-  kind: string | undefined,
-  single: string | undefined,
-): Response {
-  const symbols = symbolsOf(query, single);
-  const found: Record<string, WireMessage> = {};
-  for (const symbol of symbols) {
-    const row = latestRow(face, symbol, kind);
-    if (row !== undefined) found[symbol] = row;
-  }
-  if (single === undefined) return json({ [kind ?? ""]: found });
-  const name = (kind ?? "").replace(/s$/, "");
-  return json({ symbol: single, [name]: found[single] ?? null });
-}
-
-function latestRow(
-  face: MarketRestFace,
-  symbol: string,
-  kind: string | undefined,
-): WireMessage | undefined {
-  const { tape } = face;
-  const nowMs = face.now();
-  const lastMs = nowMs - LOOK_BACK_MS;
-  for (let at = minuteOf(nowMs); at > lastMs; at -= MINUTE) {
-    const minute = tape.minute(symbol, at);
-    if (kind === "bars") {
-      const bar = restBar(tape, symbol, at, nowMs);
-      if (bar !== undefined) return barRow(bar);
-    } else if (kind === "trades") {
-      const trade = minute.trades.findLast(
-        (each) => each.atMs <= nowMs && isReported(each, nowMs),
-      );
-      if (trade !== undefined) return tradeRow(symbol, trade);
-    } else if (kind === "quotes") {
-      const quote = minute.quotes.findLast(({ atMs }) => atMs <= nowMs);
-      if (quote !== undefined) return quoteRow(symbol, quote);
-    } else throw new Refusal(404, undefined, "endpoint not found.");
-  }
-  return undefined;
-}
-
-function snapshots(
-  face: MarketRestFace,
-  query: URLSearchParams,
-  single: string | undefined,
-): Response {
-  const nowMs = face.now();
+function snapshots(asked: Asked): Response {
+  const { query, isCrypto, single } = asked;
+  requireKnown(query, [
+    ...(single === undefined ? ["symbols"] : []),
+    ...(isCrypto ? [] : OF_STOCKS),
+  ]);
+  const [trades, quotes, bars, days] = [
+    "trades",
+    "quotes",
+    "bars",
+    "days",
+  ].map((kind) => newestSteps(asked, kind));
+  const newestOf = (steps: Steps | undefined, symbol: string) =>
+    (steps && newest(steps, symbol)) ?? null;
   const shown = (symbol: string) => {
-    const today = dayBar(face.tape, symbol, nowMs);
-    const before =
-      today === undefined
-        ? undefined
-        : dayBar(face.tape, symbol, today.startMs);
+    const [today, before] = days ? newestTwo(days, symbol) : [];
     return {
-      latestTrade: latestRow(face, symbol, "trades") ?? null,
-      latestQuote: latestRow(face, symbol, "quotes") ?? null,
-      minuteBar: latestRow(face, symbol, "bars") ?? null,
-      dailyBar: today === undefined ? null : barRow(today),
-      prevDailyBar: before === undefined ? null : barRow(before),
+      latestTrade: newestOf(trades, symbol),
+      latestQuote: newestOf(quotes, symbol),
+      minuteBar: newestOf(bars, symbol),
+      dailyBar: today ?? null,
+      prevDailyBar: before ?? null,
     };
   };
+  const symbols = symbolsAsked(asked);
   if (single !== undefined) return json({ symbol: single, ...shown(single) });
-  const symbols = symbolsOf(query, undefined);
   const all = Object.fromEntries(
-    symbols.map((symbol) => [symbol, shown(symbol)]),
+    symbols.map((symbol) => {
+      const snapshot = shown(symbol);
+      // Of a symbol that was never traded there is none.
+      const isKnown = Object.values(snapshot).some((part) => part !== null);
+      return [symbol, isKnown ? snapshot : null];
+    }),
   );
   // Stocks stand at the top, crypto under a name.
-  return json(
-    symbols.some((name) => name.includes("/")) ? { snapshots: all } : all,
+  return json(isCrypto ? { snapshots: all } : all);
+}
+
+function newestTwo(steps: Steps, symbol: string): WireMessage[] {
+  const rows: WireMessage[] = [];
+  for (const { row } of steps(symbol, undefined)) {
+    if (row !== undefined) rows.push(row);
+    if (rows.length === 2) break;
+  }
+  return rows;
+}
+
+/** This venue's world is without news. */
+function news(query: URLSearchParams): Response {
+  requireKnown(query, [
+    ...PAGED,
+    "symbols",
+    "include_content",
+    "exclude_contentless",
+  ]);
+  limitOf(query, NEWS_LIMIT);
+  return json({ news: [], next_page_token: null });
+}
+
+function symbolsAsked({ query, single, isCrypto }: Asked): readonly string[] {
+  if (single === undefined) return symbolsOf(query, isCrypto);
+  requireSymbol(single, isCrypto);
+  return [single];
+}
+
+/** `%zz` is no text of this path, so nothing is there. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw notFound();
+  }
+}
+
+function notFound(): Refusal {
+  return new Refusal(404, undefined, "endpoint not found.");
+}
+
+function noRecentSip(): Refusal {
+  return new Refusal(
+    403,
+    undefined,
+    "subscription does not permit querying recent SIP data",
   );
-}
-
-/** A late trade is nowhere to be seen before it is reported. */
-function isReported(
-  trade: { readonly atMs: number; readonly isLate: boolean },
-  nowMs: number,
-): boolean {
-  return !trade.isLate || nowMs >= trade.atMs + LATE_BY_MS;
-}
-
-function symbolsOf(
-  query: URLSearchParams,
-  single: string | undefined,
-): string[] {
-  if (single !== undefined) return [single];
-  const symbols = (query.get("symbols") ?? "").split(",").filter(Boolean);
-  if (symbols.length === 0) throw invalid("symbols is required");
-  const wrong = symbols.find((name) => !/^[A-Z0-9./-]+$/.test(name));
-  if (wrong !== undefined) throw invalid(`invalid symbol: ${wrong}`);
-  return [...new Set(symbols)].sort();
-}
-
-function instantOf(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text;
-  const micros = microsOf(full);
-  if (micros === undefined) throw invalid(`invalid ${name}: ${text}`);
-  return micros / 1_000;
-}
-
-function limitOf(query: URLSearchParams): number {
-  const text = query.get("limit");
-  if (text === null) return LIMIT.fallback;
-  const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT.max)
-    throw invalid(`invalid limit: ${text}`);
-  return limit;
-}
-
-const SPANS: Readonly<Record<string, number>> = {
-  min: MINUTE,
-  t: MINUTE,
-  hour: 60 * MINUTE,
-  h: 60 * MINUTE,
-  day: DAY,
-  d: DAY,
-};
-
-function timeframeOf(query: URLSearchParams): number {
-  const text = query.get("timeframe") ?? "";
-  const [, count, unit] = /^(\d+)([A-Za-z]+)$/.exec(text) ?? [];
-  const span = SPANS[(unit ?? "").toLowerCase()];
-  if (count === undefined || span === undefined)
-    throw invalid(`invalid timeframe: ${text}`);
-  return Number(count) * span;
-}
-
-function invalid(message: string): Refusal {
-  return new Refusal(400, undefined, message);
-}
-
-/** Opaque to clients, as the venue's own: base64 of where the next page begins. */
-function tokenOf(symbol: string, offset: number): string {
-  return Buffer.from(`${symbol}|${offset}`).toString("base64");
-}
-
-function cursorOf(
-  token: string | null,
-): { symbol: string; offset: number } | undefined {
-  if (token === null) return undefined;
-  const [symbol = "", offset] = Buffer.from(token, "base64")
-    .toString()
-    .split("|");
-  if (!/^\d+$/.test(offset ?? "")) throw invalid("invalid page_token");
-  return { symbol, offset: Number(offset) };
 }

@@ -1,30 +1,38 @@
 /** When the stream sends what: trades and quotes as they happen, bars behind their minute. */
-import { DAY, MINUTE, SECOND } from "../../../clock.ts";
-import { newYorkDay, msOfNewYork } from "../../../../schema/instant.ts";
+import { HOUR, MINUTE } from "../../../clock.ts";
 import { isCrypto } from "../order.ts";
+import type { SentChannel } from "./language.ts";
 import {
   barMessage,
+  cancelMessage,
+  correctionMessage,
+  imbalanceMessage,
+  luldMessage,
+  orderBookMessage,
   quoteMessage,
+  statusMessage,
   tradeMessage,
   type WireMessage,
 } from "./messages.ts";
-import { barOf, joinBars, type Tape, type TapeBar } from "./tape.ts";
-
-/** Channels of the stream that this venue has something for. */
-export type MarketChannel =
-  "trades" | "quotes" | "bars" | "updatedBars" | "dailyBars";
-
-/** A bar follows its minute by this much. */
-const BAR_AFTER_MS = 0.2 * SECOND;
-/** A late trade is reported this long after it happened. */
-export const LATE_BY_MS = 70 * SECOND;
-/** The corrected bar follows once late trades are in. */
-export const UPDATED_AFTER_MS = 75 * SECOND;
+import { dayStart } from "./spans.ts";
+import {
+  BAR_AFTER_MS,
+  isAmended,
+  joinBars,
+  type Tape,
+  type TapeBar,
+  type TapeQuote,
+  UPDATED_AFTER_MS,
+} from "./tape.ts";
 
 export interface Sent {
-  readonly channel: MarketChannel;
+  readonly atMs: number;
+  readonly channel: SentChannel;
   readonly message: WireMessage;
 }
+
+/** Within a halt the exchange tells the imbalance of orders once a minute. */
+const IMBALANCE_AFTER_MS = MINUTE / 2;
 
 /** What of a symbol is sent after `fromMs` and until `toMs`, in order of time. */
 export function sentBetween(
@@ -32,91 +40,144 @@ export function sentBetween(
   symbol: string,
   fromMs: number,
   toMs: number,
-  channels: ReadonlySet<MarketChannel>,
+  channels: ReadonlySet<SentChannel>,
 ): Sent[] {
-  const sent: (Sent & { readonly atMs: number })[] = [];
-  const isDue = (ms: number) => fromMs < ms && ms <= toMs;
-  const put = (atMs: number, channel: MarketChannel, message: WireMessage) =>
-    sent.push({ atMs, channel, message });
-  const oldest = minuteOf(fromMs - MINUTE - UPDATED_AFTER_MS);
-  for (let minuteMs = oldest; minuteMs <= toMs; minuteMs += MINUTE) {
-    const minute = tape.minute(symbol, minuteMs);
-    if (channels.has("trades"))
-      for (const trade of minute.trades) {
-        const atMs = trade.atMs + (trade.isLate ? LATE_BY_MS : 0);
-        if (isDue(atMs)) put(atMs, "trades", tradeMessage(symbol, trade));
-      }
-    if (channels.has("quotes"))
-      for (const quote of minute.quotes)
-        if (isDue(quote.atMs))
-          put(quote.atMs, "quotes", quoteMessage(symbol, quote));
-
-    const barMs = minuteMs + MINUTE + BAR_AFTER_MS;
-    if (isDue(barMs)) {
-      const bar = barOf(symbol, minuteMs, minute, { withLate: false });
-      if (bar !== undefined && channels.has("bars"))
-        put(barMs, "bars", barMessage("b", symbol, bar));
-      const day = channels.has("dailyBars")
-        ? dayBar(tape, symbol, minuteMs + MINUTE)
-        : undefined;
-      if (day !== undefined)
-        put(barMs, "dailyBars", barMessage("d", symbol, day));
-    }
-    const updatedMs = minuteMs + MINUTE + UPDATED_AFTER_MS;
-    if (
-      channels.has("updatedBars") &&
-      isDue(updatedMs) &&
-      minute.trades.some(({ isLate }) => isLate)
-    ) {
-      const bar = barOf(symbol, minuteMs, minute, { withLate: true });
-      if (bar !== undefined)
-        put(updatedMs, "updatedBars", barMessage("u", symbol, bar));
-    }
+  const sent: Sent[] = [];
+  const put: Put = (atMs, channel, make) => {
+    if (atMs <= fromMs || toMs < atMs || !channels.has(channel)) return;
+    const message = make();
+    if (message !== undefined) sent.push({ atMs, channel, message });
+  };
+  const oldestMs = fromMs - MINUTE - UPDATED_AFTER_MS;
+  for (const minuteMs of tape.minutes(symbol, oldestMs, toMs, "asc")) {
+    putTrades(tape, symbol, minuteMs, put);
+    if (channels.has("quotes") || channels.has("orderbooks"))
+      putQuotes(tape, symbol, minuteMs, put);
+    putBars(tape, symbol, minuteMs, put);
+    putHalt(tape, symbol, minuteMs, put);
   }
   return sent.sort((a, b) => a.atMs - b.atMs);
 }
 
-/** The minute as REST shows it at `nowMs`: undefined while it is not over; with late trades once they are in. */
-export function restBar(
+/** Takes a message down, when it is due and wanted; only then is it made, if there is one. */
+type Put = (
+  atMs: number,
+  channel: SentChannel,
+  make: () => WireMessage | undefined,
+) => void;
+
+function putTrades(
+  tape: Tape,
+  symbol: string,
+  minuteMs: number,
+  put: Put,
+): void {
+  const { trades } = tape.minute(symbol, minuteMs);
+  for (const trade of trades) {
+    put(trade.reportedMs, "trades", () => tradeMessage(symbol, trade));
+    if (trade.amendment === undefined) continue;
+    const { atMs, corrected } = trade.amendment;
+    if (corrected === undefined)
+      put(atMs, "cancelErrors", () => cancelMessage(symbol, trade, atMs));
+    else
+      put(atMs, "corrections", () =>
+        correctionMessage(symbol, trade, corrected, atMs),
+      );
+  }
+  const [first] = trades;
+  if (first !== undefined)
+    put(first.atMs, "lulds", () => luldMessage(symbol, first));
+}
+
+function putQuotes(
+  tape: Tape,
+  symbol: string,
+  minuteMs: number,
+  put: Put,
+): void {
+  const { quotes } = tape.minute(symbol, minuteMs);
+  for (const [index, quote] of quotes.entries()) {
+    put(quote.atMs, "quotes", () => quoteMessage(symbol, quote));
+    // Once a minute the whole book, so that nobody is wrong for long.
+    put(quote.atMs, "orderbooks", () =>
+      orderBookMessage(symbol, quote, quotes[index - 1]),
+    );
+  }
+}
+
+function putBars(tape: Tape, symbol: string, minuteMs: number, put: Put): void {
+  const barMs = minuteMs + MINUTE + BAR_AFTER_MS;
+  const updatedMs = minuteMs + MINUTE + UPDATED_AFTER_MS;
+  put(barMs, "bars", () => {
+    const bar = barAt(tape, symbol, minuteMs, barMs);
+    return bar && barMessage("b", symbol, bar);
+  });
+  put(updatedMs, "updatedBars", () => {
+    if (!isAmended(tape.minute(symbol, minuteMs), minuteMs)) return undefined;
+    const bar = barAt(tape, symbol, minuteMs, updatedMs);
+    return bar && barMessage("u", symbol, bar);
+  });
+  put(barMs, "dailyBars", () => {
+    if (barAt(tape, symbol, minuteMs, barMs) === undefined) return undefined;
+    const bar = dayBar(tape, symbol, minuteMs, barMs);
+    return bar && barMessage("d", symbol, bar);
+  });
+}
+
+function putHalt(tape: Tape, symbol: string, minuteMs: number, put: Put): void {
+  const isHalted = tape.isHalted(symbol, minuteMs);
+  if (isHalted !== tape.isHalted(symbol, minuteMs - MINUTE))
+    put(minuteMs, "statuses", () => statusMessage(symbol, isHalted, minuteMs));
+  const imbalanceMs = minuteMs + IMBALANCE_AFTER_MS;
+  if (isHalted)
+    put(imbalanceMs, "imbalances", () => {
+      const quote = quoteAt(tape, symbol, minuteMs);
+      return quote && imbalanceMessage(symbol, quote.bid, imbalanceMs);
+    });
+}
+
+/** The minute as it is known at `nowMs`: not at all before its bar was sent, prompt first, whole in the end. */
+export function barAt(
   tape: Tape,
   symbol: string,
   minuteMs: number,
   nowMs: number,
 ): TapeBar | undefined {
-  if (nowMs < minuteMs + MINUTE + BAR_AFTER_MS) return undefined;
-  return barOf(symbol, minuteMs, tape.minute(symbol, minuteMs), {
-    withLate: nowMs >= minuteMs + MINUTE + UPDATED_AFTER_MS,
-  });
+  const passedMs = nowMs - minuteMs - MINUTE;
+  if (passedMs < BAR_AFTER_MS) return undefined;
+  return tape.bar(
+    symbol,
+    minuteMs,
+    passedMs < UPDATED_AFTER_MS ? "prompt" : "whole",
+  );
 }
 
-/** The day so far until `toMs`: stocks by New York's day, crypto by UTC's. */
-export function dayBar(
+/** The day so far, the minute at `minuteMs` included, as it is known at `nowMs`. */
+function dayBar(
   tape: Tape,
   symbol: string,
-  toMs: number,
+  minuteMs: number,
+  nowMs: number,
 ): TapeBar | undefined {
-  const lastMs = toMs - 1;
-  const startMs = isCrypto(symbol)
-    ? Math.floor(lastMs / DAY) * DAY
-    : msOfNewYork(newYorkDay(lastMs), 0);
-  return joinBars(startMs, barsBetween(tape, symbol, startMs, toMs));
-}
-
-/** Minute bars, late trades included, of [from, to). */
-export function barsBetween(
-  tape: Tape,
-  symbol: string,
-  fromMs: number,
-  toMs: number,
-): TapeBar[] {
+  const startMs = dayStart(isCrypto(symbol), minuteMs);
   const bars: TapeBar[] = [];
-  for (let at = minuteOf(fromMs); at < toMs; at += MINUTE) {
-    const bar = barOf(symbol, at, tape.minute(symbol, at), { withLate: true });
+  for (const each of tape.minutes(symbol, startMs, minuteMs, "asc")) {
+    const bar = barAt(tape, symbol, each, nowMs);
     if (bar !== undefined) bars.push(bar);
   }
-  return bars;
+  return joinBars(startMs, bars);
 }
 
-export function minuteOf(ms: number): number {
-  return Math.floor(ms / MINUTE) * MINUTE;
+/** The newest quote until `nowMs`, of the last hour. */
+export function quoteAt(
+  tape: Tape,
+  symbol: string,
+  nowMs: number,
+): TapeQuote | undefined {
+  for (const minuteMs of tape.minutes(symbol, nowMs - HOUR, nowMs, "desc")) {
+    const { quotes } = tape.minute(symbol, minuteMs);
+    const quote = quotes.findLast(({ atMs }) => atMs <= nowMs);
+    if (quote !== undefined) return quote;
+  }
+  return undefined;
 }
