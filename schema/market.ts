@@ -105,8 +105,17 @@ export interface MalformedMarketData {
   readonly receivedAtMs: number;
 }
 
+/** A venue's snapshot of a symbol, whole. */
+export interface SnapshotRecord {
+  readonly kind: "snapshot";
+  readonly symbol: string;
+  /** ISO UTC. */
+  readonly timestamp: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
 /** What flows to the store of bars: facts travel behind the bars they vouch for. */
-export type BarRecord = Bar | BarFact | MalformedMarketData;
+export type BarRecord = Bar | BarFact | SnapshotRecord | MalformedMarketData;
 
 /**
  * The latest quote of a symbol as `live_quotes` shows it. A side that nobody

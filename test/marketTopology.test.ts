@@ -109,7 +109,12 @@ const bar = (span: BarSpan): Bar => ({
 });
 
 /** Where messages went: sinks with how many wait for them, and kinds that nobody took. */
-function whereabouts({ redis, bars, lanes, router }: MarketTopology) {
+function whereabouts({
+  redis,
+  bars,
+  lanes,
+  router,
+}: MarketTopology): Record<string, unknown> {
   return {
     ...(redis === undefined ? {} : { redis: redis.queue.length }),
     bars: bars.queue.length,

@@ -119,7 +119,9 @@ export class JobBoard {
           error ??
           (failed.length === 0
             ? null
-            : failed.map(({ symbol, error: why }) => `${symbol}: ${why}`).join("; ")),
+            : failed
+                .map(({ symbol, error: why }) => `${symbol}: ${why}`)
+                .join("; ")),
       };
     });
   }

@@ -17,11 +17,7 @@ import { ActivityMemory } from "../../src/feeds/activity.ts";
 import { emptyFeedBoard, type FeedRun } from "../../src/feeds/run.ts";
 import { DialSchedule } from "../../src/flow/dials.ts";
 import { Notice } from "../../src/flow/notice.ts";
-import {
-  offerOrSetAside,
-  type Outbox,
-  undeliveredCount,
-} from "../../src/flow/outbox.ts";
+import { offerOrSetAside, type Outbox } from "../../src/flow/outbox.ts";
 import { BoundedQueue } from "../../src/flow/queue.ts";
 import { openRing } from "../../src/flow/ring.ts";
 import { Router } from "../../src/flow/route.ts";

@@ -4,6 +4,7 @@ import type {
   BarFact,
   BarRecord,
   MalformedMarketData,
+  SnapshotRecord,
 } from "../../../schema/market.ts";
 import type { FactSource } from "../../accounts/report.ts";
 import { describeError } from "../../errors.ts";
@@ -13,6 +14,7 @@ import { failureOf, type Sql, transact } from "./connect.ts";
 import { coverageFacts, recordCoverage } from "./coverage.ts";
 import type { Database } from "./database.ts";
 import { insertDeadLetters } from "./deadLetters.ts";
+import { upsertSnapshots } from "./snapshots.ts";
 
 export interface BarReceipt {
   readonly rows: number;
@@ -69,13 +71,17 @@ async function writeTransaction(
 ): Promise<BarReceipt> {
   const bars: Bar[] = [];
   const facts: BarFact[] = [];
+  const snapshots: SnapshotRecord[] = [];
   const letters: MalformedMarketData[] = [];
   for (const record of records)
     if (record.kind === "bar") bars.push(record);
     else if (record.kind === "fact") facts.push(record);
+    else if (record.kind === "snapshot") snapshots.push(record);
     else letters.push(record);
   return transact(sql, async (transaction) => {
-    const rows = await upsertBars(transaction, bars);
+    const rows =
+      (await upsertBars(transaction, bars)) +
+      (await upsertSnapshots(transaction, snapshots));
     await recordCoverage(
       transaction,
       facts.map(({ symbol, kind: _, ...fact }) => ({
@@ -136,10 +142,13 @@ async function knownMinutes(
   );
 }
 
-function letterOf(record: Bar | BarFact, error: unknown): MalformedMarketData {
+function letterOf(
+  record: Bar | BarFact | SnapshotRecord,
+  error: unknown,
+): MalformedMarketData {
   return {
     kind: "malformed",
-    feed: record.kind === "bar" ? record.source : record.session,
+    feed: record.kind === "bar" ? record.source : record.kind,
     raw: JSON.stringify(record),
     reason: `refused by Postgres: ${describeError(error)}`,
     receivedAtMs: Date.now(),

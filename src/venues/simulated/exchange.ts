@@ -30,6 +30,8 @@ export interface ExchangeOptions {
   readonly sharesExecutionIds: boolean;
   /** How late REST shows a fill of the account, in ms. */
   readonly fillLagMs: (account: string) => number;
+  /** Whether an order of the account that is asked to end does not. */
+  readonly sticks: (account: string) => boolean;
   readonly publish: (update: TradeUpdate) => void;
   /** A life ended by a mistake of ours; the others go on. */
   readonly onFailure: (error: unknown) => void;
@@ -143,7 +145,7 @@ export class Exchange {
         status: "pending_cancel",
         cancel_requested_at: nanoText(desk.now()),
       });
-    this.#live(cancelling(desk, order));
+    if (!this.#options.sticks(account)) this.#live(cancelling(desk, order));
   }
 
   /** @throws Error for an account that was never opened. */

@@ -12,7 +12,7 @@ import type { Chance } from "./chance.ts";
 const MS_MAX = 2 ** 31 - 1;
 const ms = z.number().positive().max(MS_MAX);
 
-/** Name of the account; all when absent. */
+/** Name of the account, or path of a stream of market data; all when absent. */
 const account = z.string().optional();
 /** Share of the occasions on which it has its effect; all when absent. */
 const chance = z.number().gt(0).max(1).optional();
@@ -61,7 +61,7 @@ const fault = z.discriminatedUnion("kind", [
   kind(
     "partial-grant",
     lasting,
-    "the listening answer leaves trade_updates out",
+    "the listening answer leaves trade_updates out, that of market data the trades",
   ),
   // The stream.
   kind("mute", lasting, "pongs, but no updates; they are never sent later"),
@@ -69,6 +69,7 @@ const fault = z.discriminatedUnion("kind", [
   kind("delay", late, "an update is sent byMs later"),
   kind("duplicate", lasting, "an update is sent twice"),
   kind("reorder", lasting, "an update comes after its successor"),
+  kind("behind", lasting, "an update comes no sooner than its successor"),
   kind(
     "malformed",
     lasting,
@@ -90,6 +91,11 @@ const fault = z.discriminatedUnion("kind", [
     lasting,
     "members that documents call optional are left out of an update",
   ),
+  kind(
+    "mixed-offsets",
+    lasting,
+    "times of an update's order are New York's, with their offset, next to others in UTC",
+  ),
   kind("action-error", instant, "action: error, then closed; an instant"),
   kind(
     "withdrawn",
@@ -106,6 +112,12 @@ const fault = z.discriminatedUnion("kind", [
       ...instant,
     },
     "an error out of the blue on the streams of market data; an instant",
+  ),
+  // Orders.
+  kind(
+    "stuck-cancel",
+    lasting,
+    "an order that is asked to end stays pending_cancel",
   ),
   // REST.
   kind(
@@ -208,15 +220,49 @@ const OF_THE_VENUE: ReadonlySet<FaultKind> = new Set([
   "upgrade-406",
 ]);
 
-/** A fault that could never have its effect is a mistake. @throws ConfigError */
+/** What a stream of market data is struck by; everything else is an account's. */
+const OF_MARKET_DATA: ReadonlySet<FaultKind> = new Set([
+  "drop",
+  "half-open",
+  "upgrade-429",
+  "upgrade-406",
+  "slot-held",
+  "no-answer",
+  "auth-refused",
+  "partial-grant",
+  "mute",
+  "lose",
+  "delay",
+  "duplicate",
+  "reorder",
+  "malformed",
+  "unknown-event",
+  "feed-error",
+]);
+
+/**
+ * A fault that could never have its effect is a mistake. `paths`: streams of market
+ * data, which a fault names in the place of an account. @throws ConfigError
+ */
 export function requireAccount(
   { kind, account }: Fault,
   accounts: readonly string[],
+  paths: readonly string[] = [],
 ): void {
   if (account === undefined) return;
+  if (paths.includes(account)) {
+    if (OF_MARKET_DATA.has(kind)) return;
+    throw new ConfigError([
+      `fault ${kind}: it does not strike streams of market data`,
+    ]);
+  }
   if (OF_THE_VENUE.has(kind))
     throw new ConfigError([
       `fault ${kind}: it strikes the whole venue, not one account`,
+    ]);
+  if (kind === "feed-error")
+    throw new ConfigError([
+      `fault ${kind}: it strikes streams of market data, not an account`,
     ]);
   if (!accounts.includes(account))
     throw new ConfigError([

@@ -7,6 +7,7 @@ import type { Limiter } from "./limiter.ts";
 import {
   answerMarket,
   isMarketData,
+  isPublic,
   type MarketRestFace,
 } from "./market/rest.ts";
 import {
@@ -40,8 +41,13 @@ export interface RestFace {
   readonly faults: FaultBoard;
   readonly market: MarketRestFace;
   readonly limiter: Limiter;
+  /** Market data is another host, with a limit of its own. */
+  readonly dataLimiter: Limiter;
   readonly credentials: readonly Credentials[];
 }
+
+/** Who asks without a key for what anybody is told. */
+const NOBODY = "nobody";
 
 /** Until the half that is sent has left. */
 const CUT_AFTER_MS = 20;
@@ -53,7 +59,11 @@ export async function answerRest(
   cut: () => void,
 ): Promise<Response> {
   const url = new URL(request.url);
-  const account = accountOf(face.credentials, request.headers);
+  const isData = isMarketData(url.pathname);
+  const account =
+    isPublic(url.pathname) && !isIntroduced(request.headers)
+      ? NOBODY
+      : accountOf(face.credentials, request.headers);
   if (account === undefined)
     return json({ code: 40110000, message: "request is not authorized" }, 401);
   const { faults } = face;
@@ -61,10 +71,8 @@ export async function answerRest(
   if (latency !== undefined) await sleep(latency.byMs);
   if (faults.strikes("rest-500", account)) return gatewayPage();
 
-  const { allowed, headers, resetMs } = face.limiter.count(
-    // Market data is another host, with a limit of its own.
-    isMarketData(url.pathname) ? `${account} data` : account,
-  );
+  const limiter = isData ? face.dataLimiter : face.limiter;
+  const { allowed, headers, resetMs } = limiter.count(account);
   if (!allowed) {
     const retryAfterS = Math.ceil((resetMs - face.exchange.now()) / SECOND);
     return withHeaders(tooMany({ retryAfterS }), headers);
@@ -75,8 +83,8 @@ export async function answerRest(
       ? tooMany(throttle)
       : faults.strikes("auth-refused", account)
         ? json({ message: "forbidden." }, 403)
-        : isMarketData(url.pathname)
-          ? answerMarket(face.market, url)
+        : isData
+          ? answerMarket(face.market, request, url)
           : await routed(face, account, request, url),
     headers,
   );
@@ -141,6 +149,11 @@ async function routed(
     if (error instanceof Refusal) return refusalAnswer(error);
     throw error;
   }
+}
+
+/** Whether the headers say who asks, rightly or wrongly. */
+export function isIntroduced(headers: Headers): boolean {
+  return headers.has("APCA-API-KEY-ID") || headers.has("Authorization");
 }
 
 /** By key and secret in headers, or `Authorization: Basic`. */

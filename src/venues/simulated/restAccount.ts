@@ -13,7 +13,7 @@ import type { Position } from "./books.ts";
 import type { Exchange } from "./exchange.ts";
 import { assetId, decimalText, isCrypto, qtyText } from "./order.ts";
 import { heldForOrders, symbolOf } from "./orderRequest.ts";
-import { sortable } from "./stamps.ts";
+import { newYorkText, sortable } from "./stamps.ts";
 import { COINS, isFractionable, priceOf, STOCKS } from "./prices.ts";
 
 export function getAccount(exchange: Exchange, account: string): Response {
@@ -241,27 +241,3 @@ function dayOf(query: URLSearchParams, name: string): string | undefined {
   if (stamp === undefined) throw unprocessable(`invalid ${name}: ${text}`);
   return stamp.slice(0, 10);
 }
-
-/** `2024-07-18T04:10:33.389-04:00`. */
-function newYorkText(ms: number): string {
-  const parts = Object.fromEntries(
-    NEW_YORK.formatToParts(ms).map(({ type, value }) => [type, value]),
-  );
-  const { year, month, day, hour, minute, second, timeZoneName } = parts;
-  const fraction =
-    ms % 1000 === 0 ? "" : `.${String(ms % 1000).padStart(3, "0")}`;
-  const offset = timeZoneName?.replace("GMT", "") ?? "Z";
-  return `${year}-${month}-${day}T${hour}:${minute}:${second}${fraction}${offset}`;
-}
-
-const NEW_YORK = new Intl.DateTimeFormat("en-US", {
-  timeZone: "America/New_York",
-  hourCycle: "h23",
-  year: "numeric",
-  month: "2-digit",
-  day: "2-digit",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  timeZoneName: "longOffset",
-});

@@ -56,6 +56,16 @@ export function microText(nanos: Nanos): string {
   return nanoText(BigInt(nearestMicros(nanos)) * 1000n);
 }
 
+/** `2024-07-18T04:10:33.389-04:00`; `fraction` where it is finer than the milliseconds. */
+export function newYorkText(ms: number, fraction = fractionOf(ms)): string {
+  const parts = Object.fromEntries(
+    NEW_YORK.formatToParts(ms).map(({ type, value }) => [type, value]),
+  );
+  const { year, month, day, hour, minute, second, timeZoneName } = parts;
+  const offset = timeZoneName?.replace("GMT", "") ?? "Z";
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}${fraction}${offset}`;
+}
+
 /** Id of a fill: New York's clock to the millisecond, cut, and the uuid of the execution. */
 export function fillId(nanos: Nanos, uuid: string): string {
   return `${newYorkStamp(nearestMicros(nanos))}::${uuid}`;
@@ -87,3 +97,19 @@ export function ulid(ms: number, order: number): string {
 function cutZeros(stamp: string): string {
   return stamp.replace(/\.?0+Z$/, "Z");
 }
+
+function fractionOf(ms: number): string {
+  return ms % 1000 === 0 ? "" : `.${String(ms % 1000).padStart(3, "0")}`;
+}
+
+const NEW_YORK = new Intl.DateTimeFormat("en-US", {
+  timeZone: "America/New_York",
+  hourCycle: "h23",
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZoneName: "longOffset",
+});

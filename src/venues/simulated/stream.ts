@@ -10,6 +10,7 @@ import { isObject, parseObject } from "../../../schema/read.ts";
 import type { TradeUpdate } from "./desk.ts";
 import type { FaultBoard } from "./faults.ts";
 import type { Credentials } from "./rest.ts";
+import { newYorkText } from "./stamps.ts";
 
 const TRADE_UPDATES = "trade_updates";
 const MESSAGE_PACK = "application/msgpack";
@@ -25,8 +26,9 @@ export interface Connection {
   isListening: boolean;
   /** The upgrade asked for MessagePack instead of JSON. */
   readonly isPacked: boolean;
-  /** An update that waits for its successor. */
-  heldBack: string | undefined;
+  /** An update that waits for its successor, to come right before or after it. */
+  heldBack:
+    { readonly frame: string; readonly comesFirst: boolean } | undefined;
   overdue: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -203,20 +205,32 @@ export class StreamFace {
     if (strikes("stray-byte", account)) socket.sendBinary(STRAY_BYTE);
     if (strikes("unknown-event", account))
       this.#send(socket, frameOf(reconsidered(body)));
-    let frame = frameOf(strikes("bare", account) ? bared(body) : body);
+    let frame = frameOf(
+      strikes("bare", account)
+        ? bared(body)
+        : strikes("mixed-offsets", account)
+          ? offset(body)
+          : body,
+    );
     if (strikes("malformed", account))
       frame = frame.slice(0, Math.floor(frame.length / 2));
     const delay = strikes("delay", account);
     if (delay !== undefined) return this.#sendLater(socket, frame, delay.byMs);
     const { heldBack } = socket.data;
+    if (strikes("behind", account)) {
+      if (heldBack !== undefined) this.#send(socket, heldBack.frame);
+      socket.data.heldBack = { frame, comesFirst: true };
+      return;
+    }
     if (heldBack === undefined && strikes("reorder", account)) {
-      socket.data.heldBack = frame;
+      socket.data.heldBack = { frame, comesFirst: false };
       return;
     }
     socket.data.heldBack = undefined;
+    if (heldBack?.comesFirst === true) this.#send(socket, heldBack.frame);
     this.#send(socket, frame);
     if (strikes("duplicate", account)) this.#send(socket, frame);
-    if (heldBack !== undefined) this.#send(socket, heldBack);
+    if (heldBack?.comesFirst === false) this.#send(socket, heldBack.frame);
   }
 
   #socketsOf(account: string | undefined): Socket[] {
@@ -314,7 +328,18 @@ function bared(body: string): string {
     position_qty: _qty,
     swap_rate: _rate,
     settle_date: _day,
+    execution_id,
     ...rest
   } = parseObject(body);
-  return JSON.stringify(rest);
+  // What tells executions apart is there; on other events it was missing once.
+  return JSON.stringify("price" in rest ? { ...rest, execution_id } : rest);
+}
+
+/** As frames of 2022 came: some times of one message with an offset, others in UTC. */
+function offset(body: string): string {
+  return body.replace(
+    /"(created_at|updated_at|submitted_at)":"([^"]+?)(\.\d+)?Z"/g,
+    (_, name: string, seconds: string, fraction = "") =>
+      `"${name}":"${newYorkText(Date.parse(`${seconds}Z`), fraction)}"`,
+  );
 }

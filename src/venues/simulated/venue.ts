@@ -106,9 +106,8 @@ export async function startSimulatedVenue(
     log,
   } = options;
   const names = accounts.map(({ name }) => name);
-  /** What a fault can be put on: an account, or a stream of market data by its path. */
-  const faultPlaces = [...names, ...MARKET_PATHS];
-  for (const fault of options.faults ?? []) requireAccount(fault, faultPlaces);
+  for (const fault of options.faults ?? [])
+    requireAccount(fault, names, MARKET_PATHS);
 
   await using stack = new AsyncDisposableStack();
   const now = () => options.clock?.now() ?? Date.now();
@@ -134,6 +133,7 @@ export async function startSimulatedVenue(
     now,
     sharesExecutionIds: options.sharesExecutionIds ?? true,
     fillLagMs: (account) => faults.strikes("fill-lag", account)?.byMs ?? 0,
+    sticks: (account) => faults.strikes("stuck-cancel", account) !== undefined,
     publish: (update) => stream.publish(update),
     onFailure,
   });
@@ -153,6 +153,10 @@ export async function startSimulatedVenue(
     faults,
     credentials,
     limiter: new Limiter(options.requestsPerMinute ?? 200, now),
+    dataLimiter: new Limiter(
+      options.requestsPerMinute ?? market.requestsPerMinute,
+      now,
+    ),
   };
   const doors = { accounts: names, books, faults, inject };
   const server = stack.adopt(
@@ -198,7 +202,7 @@ export async function startSimulatedVenue(
   });
 
   function inject(fault: Fault): void {
-    requireAccount(fault, faultPlaces);
+    requireAccount(fault, names, MARKET_PATHS);
     log?.info({ fault }, "fault_injected");
     switch (fault.kind) {
       case "drop":
@@ -223,7 +227,10 @@ export async function startSimulatedVenue(
     const ports = [...stream.ports(account), ...market.stream.ports(account)];
     for (const port of ports) {
       if (kind === "drop") relay.cut(port);
-      else relay.hold(port);
+      else {
+        relay.hold(port);
+        market.stream.abandon(port);
+      }
       if (kind === "half-open" && fault.forMs !== undefined)
         later(fault.forMs, () => relay.cut(port));
     }

@@ -194,7 +194,7 @@ test("a real Firestore that is away at the start and in between hears of it as s
   await door.reopen();
   await untilAsync(async () => (await status()) === "degraded");
   actor.send({ type: "shutdown" });
-  await untilAsync(async () => (await status()) === "stopped");
-  expect(stateOf(actor)).toBe("finished");
+  await untilAsync(async () => stateOf(actor) === "finished");
+  expect(await status()).toBe("stopped");
   await connection.terminate();
 });

@@ -31,6 +31,7 @@ function exchangeOf(
     now: () => Date.now(),
     sharesExecutionIds: true,
     fillLagMs: () => 0,
+    sticks: () => false,
     publish: ({ body }) => told.push(body),
     onFailure: (error) => failures.push(error),
   });

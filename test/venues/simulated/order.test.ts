@@ -15,6 +15,7 @@ import {
   restOrder,
   successorOf,
 } from "../../../src/venues/simulated/order.ts";
+import { recorded } from "../../support/recorded.ts";
 import { nanosOfMs } from "../../../src/venues/simulated/stamps.ts";
 
 const REQUEST: OrderRequest = {
@@ -46,6 +47,19 @@ describe("an order", () => {
 
   test("has the members of a recorded frame, in their order", () => {
     expect(Object.keys(order())).toEqual(MEMBERS);
+  });
+
+  test("has those of the recording itself, where it lies at hand", () => {
+    const frames = recorded(
+      "alpaca/trading_stream/ccxt_session_2026-09-18.received.jsonl",
+    );
+    const orders = (frames ?? "")
+      .split("\n")
+      .filter((frame) => frame.includes('"order"'))
+      .map((frame) => JSON.parse(frame).data.order);
+    expect(orders).toHaveLength(frames === undefined ? 0 : 3);
+    for (const recording of orders)
+      expect(Object.keys(recording)).toEqual(MEMBERS);
   });
 
   test("by REST lacks cancel_requested_at and has source and subtag, both null", () => {

@@ -278,8 +278,20 @@ describe("an order is taken", () => {
       "bracket",
       BRACKET,
       [
-        { type: "limit", limit_price: "900", side: "sell", status: "held" },
-        { type: "stop", stop_price: "100.5", side: "sell", status: "held" },
+        {
+          type: "limit",
+          limit_price: "900",
+          side: "sell",
+          status: "held",
+          position_intent: "sell_to_close",
+        },
+        {
+          type: "stop",
+          stop_price: "100.5",
+          side: "sell",
+          status: "held",
+          position_intent: "sell_to_close",
+        },
       ],
     ],
     [
@@ -570,6 +582,20 @@ describe("an order is cancelled", () => {
       .filter(({ event }) => event === "canceled");
     expect(event.order.cancel_requested_at).not.toBeNull();
     expect((await scene.call("DELETE", path)).status).toBe(422);
+  });
+
+  test("or is not: it stays pending_cancel where the venue is told so, and is asked in vain", async () => {
+    await using scene = await openScene();
+    const listener = await scene.listen();
+    scene.venue.inject({ kind: "stuck-cancel", account: ALPHA.name });
+    const [stuck, other] = [liveOrder(scene.desk), liveOrder(scene.desk)];
+    const path = `/v2/orders/${stuck.id}`;
+    expect((await scene.call("DELETE", path)).status).toBe(204);
+    scene.venue.clear();
+    expect((await scene.call("DELETE", path)).status).toBe(204);
+    await scene.call("DELETE", `/v2/orders/${other.id}`);
+    await listener.until("canceled");
+    expect((await scene.get(path)).status).toBe("pending_cancel");
   });
 
   test("with the legs that wait for it, of which the stream says nothing", async () => {

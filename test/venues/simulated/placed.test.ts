@@ -102,6 +102,7 @@ class Stage {
       now: () => Date.now(),
       sharesExecutionIds: true,
       fillLagMs: () => 0,
+      sticks: () => false,
       publish: ({ event, body }) => {
         this.#told.push({ id: JSON.parse(body).order.id, event });
       },
@@ -169,6 +170,13 @@ describe("an order that the market takes", () => {
       "order partial_fill",
       "order fill",
     ]);
+  });
+
+  test("of coins comes in one piece, however many", () => {
+    const scene = stage();
+    const coins = { symbol: "DOGE/USD", type: "market", qty: "500" } as const;
+    scene.place("order", coins);
+    expect(scene.after(2 * SECOND).slice(2)).toEqual(["order fill"]);
   });
 
   test("by value buys what the money is worth, and pays its fee on the next day", () => {

@@ -102,6 +102,7 @@ test("a past that could not be made whole is not made at all, and is made by the
       now: () => Date.now(),
       sharesExecutionIds: true,
       fillLagMs: () => 0,
+      sticks: () => false,
       publish: () => {},
       onFailure: () => {},
     }).open({

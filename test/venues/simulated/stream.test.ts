@@ -1,5 +1,6 @@
 import { decode, encode } from "@msgpack/msgpack";
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, jest, test } from "bun:test";
+import { SECOND } from "../../../src/clock.ts";
 import {
   ALPHA,
   BETA,
@@ -21,6 +22,7 @@ const ERROR =
 
 const scenes: Scene[] = [];
 afterEach(async () => {
+  jest.useRealTimers();
   for (const scene of scenes.splice(0)) await scene[Symbol.asyncDispose]();
 });
 
@@ -131,6 +133,17 @@ describe("the handshake", () => {
     listener.send(frame);
     expect(await listener.nextText()).toBe(ERROR);
     await listener.closed;
+  });
+
+  test("is waited for, but not for ever", async () => {
+    jest.useFakeTimers();
+    const own = await scene();
+    const [silent, known] = [await own.dial(), await own.listen()];
+    jest.advanceTimersByTime(30 * SECOND - 1);
+    await silent.pong();
+    jest.advanceTimersByTime(1);
+    await silent.closed;
+    await known.pong();
   });
 
   test("that is none is told what is expected", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { SECOND, sleep, within } from "../../../src/clock.ts";
+import { nanosOf } from "../../../schema/instant.ts";
 import { readTradeFrame } from "../../../src/venues/alpaca/tradeUpdates.ts";
 import type { Fault } from "../../../src/venues/simulated/faults.ts";
 import { ALPHA, BETA, liveOrder, openScene } from "./wire.ts";
@@ -32,6 +33,7 @@ describe("updates under a fault", () => {
     [{ kind: "lose", count: 1 }, ["new"]],
     [{ kind: "duplicate" }, ["pending_new", "pending_new", "new", "new"]],
     [{ kind: "reorder" }, ["new", "pending_new"]],
+    [{ kind: "behind" }, ["pending_new"]],
     [{ kind: "malformed", count: 1 }, ["unreadable", "new"]],
     [{ kind: "data-null" }, ["ignored", "pending_new", "ignored", "new"]],
     [{ kind: "stray-byte", count: 1 }, ["ignored", "pending_new", "new"]],
@@ -74,9 +76,36 @@ describe("updates under a fault", () => {
     const updates = await listener.updates(3);
     expect(updates.map((update) => Object.keys(update))).toEqual([
       ["event", "timestamp", "order"],
-      ["event", "timestamp", "order", "execution_id"],
+      ["event", "timestamp", "order"],
       ["event", "timestamp", "order", "price", "qty", "execution_id"],
     ]);
+  });
+
+  test("come no sooner than their successor, in their order, and the last one with the first after the fault", async () => {
+    await using scene = await openScene();
+    const listener = await scene.listen();
+    scene.venue.inject({ kind: "behind" });
+    const order = liveOrder(scene.desk);
+    scene.venue.clear();
+    scene.desk.end(order, "canceled");
+    const updates = await listener.updates(3);
+    expect(updates.map(({ event }) => event)).toEqual([
+      "pending_new",
+      "new",
+      "canceled",
+    ]);
+  });
+
+  test("tell times of one message with an offset and without, and mean the same", async () => {
+    await using scene = await openScene();
+    const listener = await scene.listen();
+    scene.venue.inject({ kind: "mixed-offsets" });
+    const order = liveOrder(scene.desk);
+    const [, update] = await listener.updates(2);
+    const { created_at, expires_at } = update?.order ?? order;
+    expect(created_at).toMatch(/\.\d+-0[45]:00$/);
+    expect(expires_at).toEndWith("Z");
+    expect(nanosOf(created_at)).toBe(nanosOf(order.created_at));
   });
 
   test("are in the books all the same", async () => {

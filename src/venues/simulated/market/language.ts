@@ -86,12 +86,9 @@ export function channelsOf(path: MarketPath): readonly Channel[] {
 
 /** Whether some feed of the venue has such a channel, if not this one. */
 export function isChannelAnywhere(name: string): boolean {
-  return [
-    ...STOCK_CHANNELS,
-    ...CRYPTO_CHANNELS,
-    ...CORRECTIONS,
-    "news",
-  ].some((channel) => channel === name);
+  return [...STOCK_CHANNELS, ...CRYPTO_CHANNELS, ...CORRECTIONS, "news"].some(
+    (channel) => channel === name,
+  );
 }
 
 export function isCryptoPath(path: MarketPath): boolean {

@@ -1,12 +1,15 @@
 /** The market-data side of the venue: one tape, its stream and its REST, and the time that it is there. */
-import { MINUTE } from "../../../clock.ts";
+import { SECOND } from "../../../clock.ts";
 import { isOpen } from "../../calendar.ts";
 import type { FaultBoard } from "../faults.ts";
 import { COINS, STOCKS } from "../prices.ts";
 import type { Credentials } from "../rest.ts";
+import { MARKET_PLANS } from "./plans.ts";
 import { readRecording } from "./recording.ts";
-import { MARKET_PLANS, MarketStreamFace } from "./stream.ts";
-import { simulatedTape, type Tape } from "./tape.ts";
+import type { MarketRestFace } from "./rest.ts";
+import { simulatedTape } from "./simulatedTape.ts";
+import { MarketStreamFace } from "./stream.ts";
+import type { Tape } from "./tape.ts";
 
 export interface MarketOptions {
   /** Folder of recorded days; they are played one after the other instead of the simulated market. */
@@ -16,18 +19,19 @@ export interface MarketOptions {
   /** `exchange`: stocks rest when the exchange does; `always`: there is something to see at any hour. */
   readonly hours?: "always" | "exchange";
   readonly plan?: keyof typeof MARKET_PLANS;
-  /** How long the slot of a connection that just broke stays taken; the venue's own is about 90 s. */
+  /** How long the slot of a connection that just broke stays taken. */
   readonly lingerMs?: number;
 }
 
-export interface Market {
-  readonly tape: Tape;
+export interface Market extends MarketRestFace {
   readonly stream: MarketStreamFace;
-  /** Time of the market: the clock's, or that of the recording. */
-  readonly now: () => number;
+  /** Of its REST, by the plan. */
+  readonly requestsPerMinute: number;
 }
 
-const LINGER_MS = 90_000;
+const SPEED = 60;
+/** As long as the real venue was seen to hold it. */
+const LINGER_MS = 90 * SECOND;
 
 /** @throws ConfigError for a recording that cannot be read */
 export function createMarket(settings: {
@@ -37,44 +41,40 @@ export function createMarket(settings: {
   readonly credentials: readonly Credentials[];
   readonly now: () => number;
 }): Market {
-  const { options, seed, faults, credentials } = settings;
-  const { tape, now } =
-    options.replay === undefined
-      ? {
-          tape: simulatedTape({
-            seed,
-            symbols: [...STOCKS, ...COINS],
-            isOpen: (ms) =>
-              options.hours !== "exchange" || isOpen(ms, { extended: true }),
-          }),
-          now: settings.now,
-        }
-      : replayed(options.replay, options.speed ?? 60, settings.now);
+  const { options, now, faults, credentials } = settings;
+  const { tape, marketNow } = open(settings);
+  const plan = MARKET_PLANS[options.plan ?? "plus"];
   return {
     tape,
-    now,
+    now: marketNow,
+    showsRecentSip: plan.feeds.includes("/v2/sip"),
+    requestsPerMinute: plan.requestsPerMinute,
     stream: new MarketStreamFace({
       tape,
       faults,
       credentials,
-      plan: MARKET_PLANS[options.plan ?? "plus"],
+      plan,
+      marketNow,
       now,
       lingerMs: options.lingerMs ?? LINGER_MS,
     }),
   };
 }
 
-/** The recording begins with the venue and stays at its end. */
-function replayed(
-  directory: string,
-  speed: number,
-  now: () => number,
-): Pick<Market, "tape" | "now"> {
-  const tape = readRecording(directory);
-  const begunMs = now();
-  const endMs = tape.lastMs + 5 * MINUTE;
-  return {
-    tape,
-    now: () => Math.min(tape.firstMs + (now() - begunMs) * speed, endMs),
-  };
+function open({ options, seed, now }: Parameters<typeof createMarket>[0]): {
+  readonly tape: Tape;
+  readonly marketNow: () => number;
+} {
+  const { replay, speed = SPEED, hours = "always" } = options;
+  if (replay !== undefined) {
+    const tape = readRecording(replay);
+    const begunMs = now();
+    return { tape, marketNow: () => tape.timeAt((now() - begunMs) * speed) };
+  }
+  const tape = simulatedTape({
+    seed,
+    symbols: [...STOCKS, ...COINS],
+    isOpen: (ms) => hours === "always" || isOpen(ms, { extended: true }),
+  });
+  return { tape, marketNow: now };
 }

@@ -2,6 +2,7 @@
 import { MINUTE } from "../../../clock.ts";
 import {
   barRow,
+  isOddLot,
   quoteRow,
   tradeRow,
   type WireMessage,
@@ -77,10 +78,7 @@ export function pageOf(
 }
 
 /** The newest row of a symbol, within the extent. */
-export function newest(
-  steps: Steps,
-  symbol: string,
-): WireMessage | undefined {
+export function newest(steps: Steps, symbol: string): WireMessage | undefined {
   for (const { row } of steps(symbol, undefined))
     if (row !== undefined) return row;
   return undefined;
@@ -156,19 +154,15 @@ export function tradeSteps(tape: Tape, extent: Extent): Steps {
   );
 }
 
-/** Trades that stand, and that make the price that everybody sees. */
-export function priceSteps(
-  tape: Tape,
-  extent: Extent,
-  counts: (symbol: string, size: number) => boolean,
-): Steps {
+/** Trades that stand, and that make the price which everybody sees. */
+export function priceSteps(tape: Tape, extent: Extent): Steps {
   return minuteSteps(tape, extent, (symbol, minute) =>
     knownTrades(minute, extent.nowMs)
       .filter(
         ({ trade, update }) =>
           update !== "canceled" &&
           update !== "incorrect" &&
-          counts(symbol, trade.size),
+          !isOddLot(symbol, trade.size),
       )
       .map(({ trade, index }) => ({
         atMs: trade.atMs,
@@ -236,6 +230,8 @@ function minuteSteps(
 ): Steps {
   const isAscending = order === "asc";
   const lastMs = Math.min(toMs, nowMs);
+  const isBeyond = (index: number, other: number) =>
+    isAscending ? index > other : index < other;
   return function* (symbol, after) {
     const first =
       isAscending && after !== undefined ? Math.max(fromMs, after.ms) : fromMs;
@@ -248,8 +244,7 @@ function minuteSteps(
       if (!isAscending) rows.reverse();
       for (const { atMs, index, row } of rows) {
         if (atMs < fromMs || lastMs < atMs) continue;
-        if (after?.ms === ms && isAscending !== index > after.index) continue;
-        if (after?.ms === ms && index === after.index) continue;
+        if (after?.ms === ms && !isBeyond(index, after.index)) continue;
         yield { place: { ms, index }, row, looked: 0 };
       }
       const index = isAscending ? INDEX_MAX : -1;
@@ -265,9 +260,8 @@ function tokenOf(symbol: string, { ms, index }: Place): string {
 
 function cursorOf(token: string): { symbol: string; place: Place } {
   const [, symbol, ms, index] =
-    /^([^|]+)\|(\d+)\|(-?\d+)$/.exec(
-      Buffer.from(token, "base64").toString(),
-    ) ?? [];
+    /^([^|]+)\|(\d+)\|(-?\d+)$/.exec(Buffer.from(token, "base64").toString()) ??
+    [];
   if (symbol === undefined) throw invalid("invalid page_token");
   return { symbol, place: { ms: Number(ms), index: Number(index) } };
 }

@@ -243,15 +243,13 @@ function minuteMade(symbol: string, bar: RecordedBar): TapeMinute {
     bar.startMs + Math.floor((index * MINUTE) / prices.length);
   return {
     // A bar without volume had no trade.
-    trades: prices.slice(0, sizes.length).map(
-      (price, index): TapeTrade => ({
-        atMs: atMs(index),
-        id: (bar.startMs / MINUTE) * 10 + index,
-        price,
-        size: sizes[index] ?? 0,
-        reportedMs: atMs(index),
-      }),
-    ),
+    trades: prices.slice(0, sizes.length).map((price, index): TapeTrade => ({
+      atMs: atMs(index),
+      id: (bar.startMs / MINUTE) * 10 + index,
+      price,
+      size: sizes[index] ?? 0,
+      reportedMs: atMs(index),
+    })),
     quotes: prices.map((price, index) => ({
       atMs: atMs(index),
       bid: tidy(price * 0.9999),

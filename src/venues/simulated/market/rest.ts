@@ -5,7 +5,7 @@
  */
 import { DAY, MINUTE } from "../../../clock.ts";
 import { json, Refusal, refusalAnswer } from "../answer.ts";
-import { isOddLot, orderBookRow, type WireMessage } from "./messages.ts";
+import { orderBookRow, type WireMessage } from "./messages.ts";
 import {
   barSteps,
   type Extent,
@@ -155,7 +155,11 @@ function page(asked: Asked, kind: Kind): Response {
   return json(
     single === undefined
       ? { [kind]: rows, next_page_token: token }
-      : { [kind]: rows[single] ?? null, symbol: single, next_page_token: token },
+      : {
+          [kind]: rows[single] ?? null,
+          symbol: single,
+          next_page_token: token,
+        },
   );
 }
 
@@ -185,11 +189,11 @@ function extentOf({ face, query, isCrypto }: Asked): Extent {
   if (isDelayed && isInstant && endMs !== undefined && endMs > untilMs)
     throw noRecentSip();
   return {
-    fromMs:
-      instantOf(query, "start", isCrypto) ?? dayStart(isCrypto, untilMs),
+    fromMs: instantOf(query, "start", isCrypto) ?? dayStart(isCrypto, untilMs),
     toMs: Math.min(endMs ?? untilMs, untilMs),
     order: oneOf(query, "sort", ["asc", "desc"]) ?? "asc",
-    nowMs,
+    // What the plan hides now it will show as it was then.
+    nowMs: untilMs,
   };
 }
 
@@ -224,7 +228,7 @@ function newestSteps(asked: Asked, kind: string): Steps {
   };
   switch (kind) {
     case "trades":
-      return priceSteps(tape, extent, (...trade) => !isOddLot(...trade));
+      return priceSteps(tape, extent);
     case "quotes":
       return quoteSteps(tape, extent);
     case "orderbooks":
@@ -251,20 +255,14 @@ function snapshots(asked: Asked): Response {
     ...(single === undefined ? ["symbols"] : []),
     ...(isCrypto ? [] : OF_STOCKS),
   ]);
-  const [trades, quotes, bars, days] = [
-    "trades",
-    "quotes",
-    "bars",
-    "days",
-  ].map((kind) => newestSteps(asked, kind));
-  const newestOf = (steps: Steps | undefined, symbol: string) =>
-    (steps && newest(steps, symbol)) ?? null;
+  const steps = (kind: string) => newestSteps(asked, kind);
   const shown = (symbol: string) => {
-    const [today, before] = days ? newestTwo(days, symbol) : [];
+    const newestOf = (kind: string) => newest(steps(kind), symbol) ?? null;
+    const [today, before] = newestTwo(steps("days"), symbol);
     return {
-      latestTrade: newestOf(trades, symbol),
-      latestQuote: newestOf(quotes, symbol),
-      minuteBar: newestOf(bars, symbol),
+      latestTrade: newestOf("trades"),
+      latestQuote: newestOf("quotes"),
+      minuteBar: newestOf("bars"),
       dailyBar: today ?? null,
       prevDailyBar: before ?? null,
     };

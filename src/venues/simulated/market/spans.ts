@@ -52,10 +52,7 @@ function evenSpan(lengthMs: number): Span {
 }
 
 /** `firstOf`: first day (`YYYY-MM-DD`) of the span that a day belongs to. */
-function spanOfDays(
-  isCrypto: boolean,
-  firstOf: (day: string) => string,
-): Span {
+function spanOfDays(isCrypto: boolean, firstOf: (day: string) => string): Span {
   const startOf = (ms: number) =>
     startOfDay(isCrypto, firstOf(dayOf(isCrypto, ms)));
   return {

@@ -6,21 +6,27 @@
 import type { Server, ServerWebSocket } from "bun";
 import { SECOND } from "../../../clock.ts";
 import type { FaultBoard } from "../faults.ts";
-import type { Credentials } from "../rest.ts";
+import { accountOf, type Credentials, isIntroduced } from "../rest.ts";
 import {
-  ALL_CHANNELS,
-  channelsOf,
   ERRORS,
   frameOf,
-  isSymbol,
-  MARKET_PATHS,
+  isCryptoPath,
   type MarketErrorCode,
   type MarketPath,
   readFrame,
-  STOCK_CHANNELS,
+  type SentChannel,
 } from "./language.ts";
-import type { WireMessage } from "./messages.ts";
-import { type MarketChannel, sentBetween } from "./schedule.ts";
+import { orderBookMessage, type WireMessage } from "./messages.ts";
+import type { MarketPlan } from "./plans.ts";
+import { DELAY_MS } from "./rest.ts";
+import { quoteAt, type Sent, sentBetween } from "./schedule.ts";
+import { Slots } from "./slots.ts";
+import {
+  acknowledgement,
+  changed,
+  type Subscription,
+  wishesOf,
+} from "./subscription.ts";
 import type { Tape } from "./tape.ts";
 
 /** Who does not say who he is within this hears 404 and is hung up on. */
@@ -28,62 +34,61 @@ const AUTH_MS_MAX = 10 * SECOND;
 const TICK_MS = 100;
 /** A client that lets this much pile up is too slow. */
 const BUFFERED_BYTES_MAX = 8 * 1024 * 1024;
-const DELAYED_MS = 15 * 60 * SECOND;
-
-/** What a plan allows. */
-export interface MarketPlan {
-  /** Symbols over trades and quotes; bars are not counted. */
-  readonly symbolsMax: number;
-  readonly feeds: readonly MarketPath[];
-}
-
-export const MARKET_PLANS: Readonly<Record<"basic" | "plus", MarketPlan>> = {
-  basic: {
-    symbolsMax: 30,
-    feeds: ["/v2/iex", "/v2/test", "/v1beta3/crypto/us", "/v2/delayed_sip"],
-  },
-  plus: { symbolsMax: Number.POSITIVE_INFINITY, feeds: MARKET_PATHS },
-};
+const FRAME_LENGTH_MAX = 1_000;
+/** Errors behind which the venue hangs up. */
+const LAST_WORDS: ReadonlySet<MarketErrorCode> = new Set([402, 404, 407, 500]);
+const WITHOUT_CLOSE_FRAME = 1006;
 
 export interface MarketConnection {
   readonly path: MarketPath;
   /** The relay's port of this connection. */
   readonly port: number;
-  readonly isBinary: boolean;
+  /** The upgrade asked for MessagePack instead of JSON. */
+  readonly isPacked: boolean;
+  /** Who the upgrade's headers said he is. */
+  readonly introduced: "not" | "wrongly" | { readonly account: string };
   /** Name of the account, once the keys were good. */
   account: string | undefined;
-  readonly subscribed: Map<string, Set<string>>;
-  overdue: ReturnType<typeof setTimeout> | undefined;
+  /** Until when he has to say who he is. */
+  overdueMs: number;
+  subscription: Subscription;
+  /** By symbol, what the subscription comes to. */
+  wishes: ReadonlyMap<string, ReadonlySet<SentChannel>>;
+  /** Messages that wait for their successors. */
+  heldBack: readonly WireMessage[] | undefined;
 }
 
 type Socket = ServerWebSocket<MarketConnection>;
 
+export interface MarketStreamOptions {
+  readonly tape: Tape;
+  readonly faults: FaultBoard;
+  readonly credentials: readonly Credentials[];
+  readonly plan: MarketPlan;
+  /** Time of the market: another than the clock's when recorded days are played. */
+  readonly marketNow: () => number;
+  readonly now: () => number;
+  /** How long the slot of a connection that just broke stays taken. */
+  readonly lingerMs: number;
+}
+
 export class MarketStreamFace {
   readonly #sockets = new Set<Socket>();
-  /** By account and path: who has the one connection, or until when a dead one keeps it. */
-  readonly #slots = new Map<string, Socket | number>();
+  readonly #slots: Slots<Socket>;
+  readonly #delayed = new Set<ReturnType<typeof setTimeout>>();
   readonly #timer: ReturnType<typeof setInterval>;
   #sentToMs: number;
 
-  constructor(
-    readonly options: {
-      readonly tape: Tape;
-      readonly faults: FaultBoard;
-      readonly credentials: readonly Credentials[];
-      readonly plan: MarketPlan;
-      /** Time of the market: other than the clock's when recorded days are replayed. */
-      readonly now: () => number;
-      /** How long the slot of a connection that just broke stays taken. */
-      readonly lingerMs: number;
-    },
-  ) {
-    this.#sentToMs = options.now();
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+  constructor(readonly options: MarketStreamOptions) {
+    this.#slots = new Slots(options.now);
+    this.#sentToMs = options.marketNow();
+    this.#timer = setInterval(() => this.tick(), TICK_MS);
   }
 
+  /** Nothing is sent any more. */
   stop(): void {
     clearInterval(this.#timer);
-    for (const socket of this.#sockets) clearTimeout(socket.data.overdue);
+    for (const timer of this.#delayed) clearTimeout(timer);
   }
 
   /** Takes the request over, or says why not. */
@@ -92,21 +97,28 @@ export class MarketStreamFace {
     server: Server<unknown>,
     path: MarketPath,
   ): Response | undefined {
-    const { faults } = this.options;
+    const { faults, credentials, now } = this.options;
+    const { headers } = request;
     if (faults.strikes("upgrade-429", path))
       return new Response("too many requests", { status: 429 });
     if (faults.strikes("upgrade-406", path))
       return new Response("connection limit exceeded", { status: 406 });
+    const account = accountOf(credentials, headers);
     const data: MarketConnection = {
       path,
       port: server.requestIP(request)?.port ?? 0,
-      isBinary: /msgpack/.test(request.headers.get("content-type") ?? ""),
-      account: this.#knownBy(
-        request.headers.get("apca-api-key-id"),
-        request.headers.get("apca-api-secret-key"),
-      ),
-      subscribed: new Map(),
-      overdue: undefined,
+      isPacked: /msgpack/.test(headers.get("Content-Type") ?? ""),
+      introduced:
+        account === undefined
+          ? isIntroduced(headers)
+            ? "wrongly"
+            : "not"
+          : { account },
+      account: undefined,
+      overdueMs: now() + AUTH_MS_MAX,
+      subscription: new Map(),
+      wishes: new Map(),
+      heldBack: undefined,
     };
     return server.upgrade(request, { data })
       ? undefined
@@ -114,252 +126,205 @@ export class MarketStreamFace {
   }
 
   opened(socket: Socket): void {
+    const { introduced } = socket.data;
     this.#sockets.add(socket);
     this.#send(socket, [{ T: "success", msg: "connected" }]);
-    if (socket.data.account !== undefined) {
-      const { account } = socket.data;
-      socket.data.account = undefined;
-      return this.#admit(socket, account);
-    }
-    socket.data.overdue = setTimeout(() => {
-      this.#error(socket, 404);
-      socket.close();
-    }, AUTH_MS_MAX);
+    if (introduced === "wrongly") this.#complain(socket, 402);
+    else if (introduced !== "not") this.#admit(socket, introduced.account);
   }
 
   heard(socket: Socket, message: string | Uint8Array): void {
-    const frame = readFrame(message);
-    if (frame === undefined) return this.#error(socket, 400);
-    switch (frame["action"]) {
-      case "auth":
-        return this.#authenticate(socket, frame);
-      case "subscribe":
-      case "unsubscribe":
-        return this.#subscribe(socket, frame["action"], frame);
-      default:
-        return this.#error(socket, 400);
-    }
+    const { path, isPacked } = socket.data;
+    const frame = readFrame(message, isPacked);
+    const action = frame?.["action"];
+    const isKnown =
+      action === "auth" || action === "subscribe" || action === "unsubscribe";
+    if (frame === undefined || !isKnown) return this.#complain(socket, 400);
+    if (this.options.faults.strikes("no-answer", path)) return;
+    if (action === "auth") this.#authenticate(socket, frame);
+    else this.#subscribe(socket, frame);
   }
 
   closed(socket: Socket, code: number): void {
-    clearTimeout(socket.data.overdue);
     this.#sockets.delete(socket);
-    const slot = slotOf(socket.data);
-    if (this.#slots.get(slot) !== socket) return;
-    // A peer that said goodbye gives its place up at once.
-    if (code === 1006 && this.options.lingerMs > 0)
-      this.#slots.set(slot, Date.now() + this.options.lingerMs);
-    else this.#slots.delete(slot);
+    if (code === WITHOUT_CLOSE_FRAME) this.#vanish(socket);
+    else this.#slots.leave(slotOf(socket.data), socket);
   }
 
-  /** Ports of the sockets of a path (or all), for the relay to cut or hold. */
+  /** The relay's ports of the sockets of a path (or of all). */
   ports(path?: string): number[] {
-    return this.#chosen(path).map(({ data }) => data.port);
+    return this.#socketsOf(path).map(({ data }) => data.port);
   }
 
-  /** An error out of the blue, as the venue sends it before it hangs up. */
+  /** Nothing passes over this connection any more; that its peer is gone the venue knows no sooner than after a drop. */
+  abandon(port: number): void {
+    for (const socket of this.#sockets)
+      if (socket.data.port === port) this.#vanish(socket);
+  }
+
+  /** An error out of the blue. */
   complain(code: MarketErrorCode, path?: string): void {
-    for (const socket of this.#chosen(path)) {
-      this.#error(socket, code);
-      if (code === 407 || code === 500) socket.close();
-    }
+    for (const socket of this.#socketsOf(path)) this.#complain(socket, code);
   }
 
-  /** Sends messages as they are to everybody who subscribed to their channel and symbol: for tests and load. */
-  broadcast(
-    path: MarketPath,
-    channel: string,
-    messages: readonly (WireMessage & { readonly S: string })[],
-  ): void {
-    for (const socket of this.#chosen(path)) {
-      const due = messages.filter(({ S }) => isWanted(socket, channel, S));
-      if (due.length > 0) this.#deliver(socket, due);
-    }
-  }
-
-  #tick(): void {
-    const { tape, now } = this.options;
+  /** Sends what became due since the last time. */
+  tick(): void {
+    const { marketNow, now } = this.options;
     const fromMs = this.#sentToMs;
-    const toMs = now();
-    if (toMs <= fromMs) return;
-    this.#sentToMs = toMs;
+    const toMs = marketNow();
+    this.#sentToMs = Math.max(fromMs, toMs);
     for (const socket of this.#sockets) {
-      if (socket.data.account === undefined) continue;
-      const lagMs = socket.data.path === "/v2/delayed_sip" ? DELAYED_MS : 0;
-      const due: WireMessage[] = [];
-      for (const [symbol, channels] of this.#wishes(socket))
-        for (const { message } of sentBetween(
-          tape,
+      const { account, overdueMs } = socket.data;
+      if (account !== undefined) this.#sendDue(socket, fromMs, toMs);
+      else if (overdueMs <= now()) this.#complain(socket, 404);
+    }
+  }
+
+  #sendDue(socket: Socket, fromMs: number, toMs: number): void {
+    const { path, wishes } = socket.data;
+    const lagMs = path === "/v2/delayed_sip" ? DELAY_MS : 0;
+    const due: Sent[] = [];
+    for (const [symbol, channels] of wishes)
+      due.push(
+        ...sentBetween(
+          this.options.tape,
           symbol,
           fromMs - lagMs,
           toMs - lagMs,
           channels,
-        ))
-          due.push(message);
-      if (due.length > 0) this.#deliver(socket, due);
-    }
-  }
-
-  /** By symbol the channels that the socket listens to; `*` is every symbol of the tape that fits the feed. */
-  #wishes(socket: Socket): Map<string, Set<MarketChannel>> {
-    const wishes = new Map<string, Set<MarketChannel>>();
-    const isCryptoFeed = socket.data.path === "/v1beta3/crypto/us";
-    for (const [channel, names] of socket.data.subscribed) {
-      if (!isTapeChannel(channel)) continue;
-      const symbols = names.has("*")
-        ? this.options.tape.symbols.filter(
-            (symbol) => symbol.includes("/") === isCryptoFeed,
-          )
-        : names;
-      for (const symbol of symbols) {
-        let channels = wishes.get(symbol);
-        if (channels === undefined)
-          wishes.set(symbol, (channels = new Set<MarketChannel>()));
-        channels.add(channel);
-      }
-    }
-    return wishes;
+        ),
+      );
+    due.sort((a, b) => a.atMs - b.atMs);
+    for (let from = 0; from < due.length; from += FRAME_LENGTH_MAX)
+      this.#deliver(
+        socket,
+        due.slice(from, from + FRAME_LENGTH_MAX).map(({ message }) => message),
+      );
   }
 
   #authenticate(
     socket: Socket,
-    frame: Readonly<Record<string, unknown>>,
+    { key, secret }: Readonly<Record<string, unknown>>,
   ): void {
-    if (socket.data.account !== undefined) return this.#error(socket, 403);
-    const account = this.#knownBy(frame["key"], frame["secret"]);
-    const { faults } = this.options;
-    if (
-      account === undefined ||
-      faults.strikes("auth-refused", socket.data.path)
-    ) {
-      this.#error(socket, 402);
-      socket.close();
-      return;
-    }
+    if (socket.data.account !== undefined) return this.#complain(socket, 403);
+    const account = this.options.credentials.find(
+      (known) => known.keyId === key && known.secretKey === secret,
+    )?.name;
+    if (account === undefined) return this.#complain(socket, 402);
     this.#admit(socket, account);
   }
 
   #admit(socket: Socket, account: string): void {
-    const { plan } = this.options;
-    if (!plan.feeds.includes(socket.data.path)) return this.#error(socket, 409);
-    const slot = slotOf({ ...socket.data, account });
-    const holder = this.#slots.get(slot);
-    const isTaken =
-      typeof holder === "number" ? holder > Date.now() : holder !== undefined;
-    // The socket stays open: the client may ask again on it.
-    if (isTaken) return this.#error(socket, 406);
-    clearTimeout(socket.data.overdue);
-    socket.data.account = account;
-    this.#slots.set(slot, socket);
+    const { plan, faults, now } = this.options;
+    const { data } = socket;
+    const isRefused =
+      faults.strikes("auth-refused", data.path) ??
+      faults.strikes("auth-refused", account);
+    if (isRefused) return this.#complain(socket, 402);
+    if (!plan.feeds.includes(data.path)) return this.#complain(socket, 409);
+    if (!this.#slots.take(slotOf({ ...data, account }), socket)) {
+      // The socket stays open: the client may ask again on it.
+      data.overdueMs = now() + AUTH_MS_MAX;
+      return this.#complain(socket, 406);
+    }
+    data.account = account;
     this.#send(socket, [{ T: "success", msg: "authenticated" }]);
   }
 
-  #subscribe(
-    socket: Socket,
-    action: "subscribe" | "unsubscribe",
-    frame: Readonly<Record<string, unknown>>,
-  ): void {
+  #subscribe(socket: Socket, frame: Readonly<Record<string, unknown>>): void {
     const { data } = socket;
-    if (data.account === undefined) return this.#error(socket, 401);
-    const offered: readonly string[] = channelsOf(data.path);
-    const next = new Map(
-      [...data.subscribed].map(([name, symbols]) => [name, new Set(symbols)]),
-    );
-    for (const [channel, wanted] of Object.entries(frame)) {
-      if (channel === "action" || !Array.isArray(wanted) || !wanted.length)
-        continue;
-      if (!offered.includes(channel)) {
-        if (ALL_CHANNELS.has(channel)) return this.#error(socket, 410);
-        return this.#error(socket, 400);
-      }
-      const symbols = next.get(channel) ?? new Set<string>();
-      for (const symbol of wanted) {
-        if (typeof symbol !== "string" || !isSymbol(symbol, data.path))
-          return this.#error(socket, 400);
-        if (action === "subscribe") symbols.add(symbol);
-        else symbols.delete(symbol);
-      }
-      next.set(channel, symbols);
+    const { plan, faults, tape } = this.options;
+    if (data.account === undefined) return this.#complain(socket, 401);
+    const { path } = data;
+    const { symbolsMax } = plan;
+    const next = changed(data.subscription, frame, { path, symbolsMax });
+    if (typeof next === "number") return this.#complain(socket, next);
+    const before = data.wishes;
+    data.subscription = faults.strikes("partial-grant", path)
+      ? new Map([...next].filter(([channel]) => channel !== "trades"))
+      : next;
+    data.wishes = wishesOf(path, data.subscription, tape.symbols);
+    this.#send(socket, [acknowledgement(path, data.subscription)]);
+    if (isCryptoPath(path)) this.#sendBooks(socket, before);
+  }
+
+  /** Of symbols that are new to it a client gets the whole order book first. */
+  #sendBooks(socket: Socket, before: MarketConnection["wishes"]): void {
+    const books: WireMessage[] = [];
+    for (const [symbol, channels] of socket.data.wishes) {
+      if (!channels.has("orderbooks")) continue;
+      if (before.get(symbol)?.has("orderbooks") === true) continue;
+      // As of the last tick: what changed since comes with the next one.
+      const quote = quoteAt(this.options.tape, symbol, this.#sentToMs);
+      if (quote !== undefined)
+        books.push(orderBookMessage(symbol, quote, undefined));
     }
-    const counted = ["trades", "quotes"].reduce(
-      (sum, channel) => sum + (next.get(channel)?.size ?? 0),
-      0,
-    );
-    if (action === "subscribe" && counted > this.options.plan.symbolsMax)
-      return this.#error(socket, 405);
-    data.subscribed.clear();
-    for (const [channel, symbols] of next)
-      data.subscribed.set(channel, symbols);
-    if (this.options.faults.strikes("partial-grant", data.path))
-      data.subscribed.get("trades")?.clear();
-    this.#send(socket, [acknowledgement(data)]);
+    if (books.length > 0) this.#deliver(socket, books);
   }
 
   #deliver(socket: Socket, messages: readonly WireMessage[]): void {
-    const { faults } = this.options;
-    const { path } = socket.data;
-    if (faults.strikes("mute", path) || faults.strikes("lose", path)) return;
-    const delay = faults.strikes("delay", path);
-    if (delay !== undefined) {
-      setTimeout(() => this.#send(socket, messages), delay.byMs);
+    const { data } = socket;
+    const strikes = this.options.faults.strikes.bind(this.options.faults);
+    if (strikes("mute", data.path) || strikes("lose", data.path)) return;
+    if (strikes("unknown-event", data.path))
+      this.#send(socket, [{ T: "reconsidered", S: messages[0]?.["S"] }]);
+    const delay = strikes("delay", data.path);
+    if (delay !== undefined) return this.#sendLater(socket, messages, delay);
+    if (strikes("malformed", data.path)) {
+      const frame = frameOf(messages, data.isPacked);
+      socket.send(frame.slice(0, Math.floor(frame.length / 2)));
       return;
     }
-    if (faults.strikes("malformed", path)) {
-      const text = JSON.stringify(messages);
-      socket.send(text.slice(0, Math.floor(text.length / 2)));
+    const { heldBack } = data;
+    if (heldBack === undefined && strikes("reorder", data.path)) {
+      data.heldBack = messages;
       return;
     }
+    data.heldBack = undefined;
     this.#send(socket, messages);
-    if (faults.strikes("duplicate", path)) this.#send(socket, messages);
-    if (socket.getBufferedAmount() > BUFFERED_BYTES_MAX) {
-      this.#error(socket, 407);
-      socket.close();
-    }
+    if (strikes("duplicate", data.path)) this.#send(socket, messages);
+    if (heldBack !== undefined) this.#send(socket, heldBack);
+    if (socket.getBufferedAmount() > BUFFERED_BYTES_MAX)
+      this.#complain(socket, 407);
   }
 
-  #error(socket: Socket, code: MarketErrorCode): void {
+  #sendLater(
+    socket: Socket,
+    messages: readonly WireMessage[],
+    { byMs }: { readonly byMs: number },
+  ): void {
+    const timer = setTimeout(() => {
+      this.#delayed.delete(timer);
+      this.#send(socket, messages);
+    }, byMs);
+    this.#delayed.add(timer);
+  }
+
+  #complain(socket: Socket, code: MarketErrorCode): void {
     this.#send(socket, [{ T: "error", code, msg: ERRORS[code] }]);
+    if (!LAST_WORDS.has(code)) return;
+    // Whom the venue itself hangs up on it does not wait for.
+    this.#slots.leave(slotOf(socket.data), socket);
+    this.#sockets.delete(socket);
+    socket.close();
   }
 
   #send(socket: Socket, messages: readonly WireMessage[]): void {
-    socket.send(frameOf(messages, socket.data.isBinary));
+    // Compressed, where the client agreed to it.
+    socket.send(frameOf(messages, socket.data.isPacked), true);
   }
 
-  #chosen(path: string | undefined): Socket[] {
+  #vanish(socket: Socket): void {
+    const { faults, lingerMs } = this.options;
+    const held = faults.strikes("slot-held", socket.data.path);
+    this.#slots.vanish(slotOf(socket.data), socket, held?.byMs ?? lingerMs);
+  }
+
+  #socketsOf(path: string | undefined): Socket[] {
     return [...this.#sockets].filter(
       ({ data }) => path === undefined || data.path === path,
     );
   }
-
-  #knownBy(keyId: unknown, secretKey: unknown): string | undefined {
-    return this.options.credentials.find(
-      (known) => known.keyId === keyId && known.secretKey === secretKey,
-    )?.name;
-  }
-}
-
-function isTapeChannel(channel: string): channel is MarketChannel {
-  return ["trades", "quotes", "bars", "updatedBars", "dailyBars"].includes(
-    channel,
-  );
-}
-
-function isWanted({ data }: Socket, channel: string, symbol: string): boolean {
-  const symbols = data.subscribed.get(channel);
-  return symbols !== undefined && (symbols.has(symbol) || symbols.has("*"));
-}
-
-/** The whole set; trades bring their corrections along, except on the test feed. */
-function acknowledgement({ path, subscribed }: MarketConnection): WireMessage {
-  const channels = channelsOf(path);
-  const list = (channel: string) => [...(subscribed.get(channel) ?? [])];
-  return {
-    T: "subscription",
-    ...Object.fromEntries(channels.map((channel) => [channel, list(channel)])),
-    ...(channels === STOCK_CHANNELS
-      ? { corrections: list("trades"), cancelErrors: list("trades") }
-      : {}),
-  };
 }
 
 function slotOf({
