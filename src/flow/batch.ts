@@ -5,7 +5,7 @@ import type { BoundedQueue } from "./queue.ts";
 export interface BatchBounds {
   /** Items at most. */
   readonly sizeMax: number;
-  /** Longest that the first item of a batch waits for others. */
+  /** Longest that the first item of a batch waits for others; with 0 a batch is what came while the last one was written. */
   readonly waitMsMax: number;
 }
 
@@ -36,6 +36,8 @@ async function isLate<Item>(
 ): Promise<boolean> {
   signal.throwIfAborted();
   if (queue.length >= count) return false;
+  // A timer would still wait for its next turn.
+  if (ms <= 0) return true;
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   const held = queue.whenHolding(count, either).then(() => false);

@@ -20,10 +20,11 @@ export type Asked =
   | { readonly do: "hear" }
   | { readonly do: "report" };
 
+/** Since the last stream began. */
 export interface Report {
   /** Where it sends. */
   readonly port: number;
-  /** Trades that arrived since the last report, and those of them that came behind a later one. */
+  /** Trades that arrived, and those of them that came behind a later one. */
   readonly heard: number;
   readonly overtaken: number;
   readonly p50Ms: number;
@@ -35,6 +36,9 @@ export interface Report {
 const FRAME_LENGTH = 20;
 const SYMBOLS = ["AAPL", "SPY", "QQQ", "TSLA", "NVDA"];
 const PREPARED = 100_000;
+/** Delays are counted in steps of 0.05 ms, up to a second. */
+const STEPS_PER_MS = 20;
+const STEPS = 1000 * STEPS_PER_MS;
 
 const [redisUrl = ""] = process.argv.slice(2);
 const prepared = Array.from({ length: PREPARED / FRAME_LENGTH }, (_, index) =>
@@ -42,9 +46,10 @@ const prepared = Array.from({ length: PREPARED / FRAME_LENGTH }, (_, index) =>
 );
 let next = 0;
 let sentAtMs: Float64Array = new Float64Array(0);
-let delaysMs: number[] = [];
+let delays = new Uint32Array(STEPS);
 let heard = 0;
 let overtaken = 0;
+let maxMs = 0;
 let newest = new Map<string, number>();
 let listener: ServerWebSocket<undefined> | undefined;
 
@@ -86,6 +91,8 @@ function frameOf(from: number, count: number): string {
 async function stream(count: number, perSecond: number): Promise<void> {
   sentAtMs = new Float64Array(count);
   newest = new Map();
+  delays = new Uint32Array(STEPS);
+  heard = overtaken = maxMs = 0;
   const startMs = performance.now();
   for (let sent = 0; sent < count;) {
     const nowMs = performance.now();
@@ -107,25 +114,27 @@ function hear(payload: string): void {
   heard++;
   if (number <= (newest.get(symbol) ?? -1)) overtaken++;
   newest.set(symbol, number);
-  delaysMs.push(performance.now() - (sentAtMs[number] ?? 0));
+  const ms = performance.now() - (sentAtMs[number] ?? 0);
+  const step = Math.min(STEPS - 1, Math.floor(ms * STEPS_PER_MS));
+  delays[step] = (delays[step] ?? 0) + 1;
+  maxMs = Math.max(maxMs, ms);
 }
 
 function report(): Report {
-  const sorted = Float64Array.from(delaysMs).sort();
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  const told = {
+  return {
     port: server.port ?? 0,
     heard,
     overtaken,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    maxMs: at(1),
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    maxMs,
   };
-  delaysMs = [];
-  heard = 0;
-  overtaken = 0;
-  return told;
+}
+
+function quantile(share: number): number {
+  let passed = 0;
+  const step = delays.findIndex((count) => (passed += count) >= heard * share);
+  return (step + 1) / STEPS_PER_MS;
 }
 
 process.on("message", async (asked: Asked) => {

@@ -288,7 +288,7 @@ export class MemoryFeedStore implements FeedStore {
     for (const record of queue.takeUpTo(queue.lengthMax))
       if (record.kind === "bar") this.bars.push(record);
       else if (record.kind === "fact") this.facts.push(record);
-      else this.malformed.push(record);
+      else if (record.kind === "malformed") this.malformed.push(record);
   }
 
   async knownMinutes(symbols: readonly string[], from: Date) {

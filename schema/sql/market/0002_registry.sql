@@ -78,3 +78,9 @@ create table if not exists feedkeeper.splits (
   applied_at timestamptz,
   primary key (symbol, execution_date)
 );
+
+-- When each scheduled job was last begun, so that a missed run is caught up once.
+create table if not exists feedkeeper.schedule_runs (
+  job text primary key,
+  last_run timestamptz not null
+);

@@ -47,6 +47,11 @@ export async function migrateMarket(sql: Sql): Promise<void> {
   await transact(sql, async (transaction) => {
     await transaction`set local statement_timeout = 0`;
     await transaction`select pg_advisory_xact_lock(${LOCK})`;
+    // A user called feedkeeper would have them made in the schema of his name, which is the service's own.
+    await transaction`
+      select set_config('search_path', string_agg(quote_ident(name), ',' order by place), true)
+      from unnest(current_schemas(false)) with ordinality as schemas (name, place)
+      where name <> 'feedkeeper'`;
     await applyMissing(
       transaction,
       "market",

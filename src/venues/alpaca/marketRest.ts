@@ -101,7 +101,8 @@ export function alpacaHistory(settings: AlpacaHistorySettings): FeedHistory {
         // The venue includes the end.
         end: new Date(to - 1).toISOString(),
         limit: PAGE_LENGTH_MAX,
-        adjustment: "raw",
+        // The venue refuses a parameter that it does not know: crypto has no splits.
+        adjustment: assetClass === "stock" ? "raw" : undefined,
         feed: feedOf("bars"),
         sort: "asc",
       };

@@ -146,6 +146,7 @@ export async function startSimulatedVenue(
     faults,
     credentials,
     now,
+    cut: (port) => relay.cut(port),
   });
   const face = {
     exchange,

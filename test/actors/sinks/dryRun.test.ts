@@ -1,5 +1,8 @@
 import { expect, test } from "bun:test";
-import { dryRunWriter } from "../../../actors/sinks/dryRun.ts";
+import {
+  dryRunMarketWriter,
+  dryRunWriter,
+} from "../../../actors/sinks/dryRun.ts";
 import type { AccountRecord } from "../../../schema/messages.ts";
 import { createLogger } from "../../../src/log.ts";
 import { fillOf, NOW, orderOf, uuid } from "../../support/accountScript.ts";
@@ -17,8 +20,8 @@ function record(
   };
 }
 
-/** What a dry run of these records says, without times. */
-async function saidOf(...records: AccountRecord[]) {
+/** What is said to a log, without times. */
+function ear() {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({
     destination: {
@@ -28,6 +31,12 @@ async function saidOf(...records: AccountRecord[]) {
       },
     },
   });
+  return { lines, log };
+}
+
+/** What a dry run of these records says. */
+async function saidOf(...records: AccountRecord[]) {
+  const { lines, log } = ear();
   const writer = dryRunWriter(log);
   await writer.open();
   await writer.ping();
@@ -97,4 +106,18 @@ test("no payload is told", async () => {
   expect(JSON.stringify(await saidOf(record("order", secret)))).not.toContain(
     "my-strategy-7",
   );
+});
+
+test("of market data it is told how many of which kind", async () => {
+  const { lines, log } = ear();
+  const writer = dryRunMarketWriter("bars", log);
+  await writer.open();
+  await writer.ping();
+  await writer.write(
+    [{ kind: "bar" }, { kind: "fact" }, { kind: "bar" }],
+    "time",
+  );
+  expect(lines).toEqual([
+    { message: "dry_run_would_write", sink: "bars", bar: 2, fact: 1 },
+  ]);
 });

@@ -129,7 +129,9 @@ async function firestoreStore(): Promise<Store> {
         Object.entries(documents).map(([id, { bid }]) => [id, bid]),
       );
     },
-    close: () => door[Symbol.asyncDispose](),
+    async close() {
+      await door[Symbol.asyncDispose]();
+    },
   };
 }
 

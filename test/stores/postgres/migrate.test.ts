@@ -103,6 +103,7 @@ test("replicas that start at one time all find the tables made once", async () =
     "account_activities.live 1",
     "account_activities.live 2",
     "service 1",
+    "service 2",
   ]);
 });
 

@@ -166,7 +166,8 @@ describe("bars", () => {
       ["SOL/USD", "alpaca:crypto"],
     ]);
     expect(requests[0]?.path).toBe("/v1beta3/crypto/us/bars");
-    expect(requests[0]?.parameters).not.toHaveProperty("feed");
+    for (const ofStocks of ["feed", "adjustment"])
+      expect(requests[0]?.parameters).not.toHaveProperty(ofStocks);
     expect(addresses[0]).toContain("symbols=SOL%2FUSD&");
   });
 

@@ -40,8 +40,9 @@ export function createMarket(settings: {
   readonly faults: FaultBoard;
   readonly credentials: readonly Credentials[];
   readonly now: () => number;
+  readonly cut: (port: number) => void;
 }): Market {
-  const { options, now, faults, credentials } = settings;
+  const { options, now, faults, credentials, cut } = settings;
   const { tape, marketNow } = open(settings);
   const plan = MARKET_PLANS[options.plan ?? "plus"];
   return {
@@ -57,6 +58,7 @@ export function createMarket(settings: {
       marketNow,
       now,
       lingerMs: options.lingerMs ?? LINGER_MS,
+      cut,
     }),
   };
 }

@@ -35,6 +35,8 @@ const TICK_MS = 100;
 /** A client that lets this much pile up is too slow. */
 const BUFFERED_BYTES_MAX = 8 * 1024 * 1024;
 const FRAME_LENGTH_MAX = 1_000;
+/** Who does not go by himself when he is told to is cut after this. */
+const CUT_AFTER_MS = SECOND;
 /** Errors behind which the venue hangs up. */
 const LAST_WORDS: ReadonlySet<MarketErrorCode> = new Set([402, 404, 407, 500]);
 const WITHOUT_CLOSE_FRAME = 1006;
@@ -70,25 +72,27 @@ export interface MarketStreamOptions {
   readonly now: () => number;
   /** How long the slot of a connection that just broke stays taken. */
   readonly lingerMs: number;
+  /** Ends the connection with this port of the relay, whether its peer reads or not. */
+  readonly cut: (port: number) => void;
 }
 
 export class MarketStreamFace {
   readonly #sockets = new Set<Socket>();
   readonly #slots: Slots<Socket>;
-  readonly #delayed = new Set<ReturnType<typeof setTimeout>>();
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #ticking: ReturnType<typeof setInterval>;
   #sentToMs: number;
 
   constructor(readonly options: MarketStreamOptions) {
     this.#slots = new Slots(options.now);
     this.#sentToMs = options.marketNow();
-    this.#timer = setInterval(() => this.tick(), TICK_MS);
+    this.#ticking = setInterval(() => this.tick(), TICK_MS);
   }
 
   /** Nothing is sent any more. */
   stop(): void {
-    clearInterval(this.#timer);
-    for (const timer of this.#delayed) clearTimeout(timer);
+    clearInterval(this.#ticking);
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 
   /** Takes the request over, or says why not. */
@@ -195,7 +199,11 @@ export class MarketStreamFace {
         ),
       );
     due.sort((a, b) => a.atMs - b.atMs);
-    for (let from = 0; from < due.length; from += FRAME_LENGTH_MAX)
+    for (
+      let from = 0;
+      from < due.length && this.#sockets.has(socket);
+      from += FRAME_LENGTH_MAX
+    )
       this.#deliver(
         socket,
         due.slice(from, from + FRAME_LENGTH_MAX).map(({ message }) => message),
@@ -269,7 +277,8 @@ export class MarketStreamFace {
     if (strikes("unknown-event", data.path))
       this.#send(socket, [{ T: "reconsidered", S: messages[0]?.["S"] }]);
     const delay = strikes("delay", data.path);
-    if (delay !== undefined) return this.#sendLater(socket, messages, delay);
+    if (delay !== undefined)
+      return this.#later(delay.byMs, () => this.#send(socket, messages));
     if (strikes("malformed", data.path)) {
       const frame = frameOf(messages, data.isPacked);
       socket.send(frame.slice(0, Math.floor(frame.length / 2)));
@@ -288,18 +297,6 @@ export class MarketStreamFace {
       this.#complain(socket, 407);
   }
 
-  #sendLater(
-    socket: Socket,
-    messages: readonly WireMessage[],
-    { byMs }: { readonly byMs: number },
-  ): void {
-    const timer = setTimeout(() => {
-      this.#delayed.delete(timer);
-      this.#send(socket, messages);
-    }, byMs);
-    this.#delayed.add(timer);
-  }
-
   #complain(socket: Socket, code: MarketErrorCode): void {
     this.#send(socket, [{ T: "error", code, msg: ERRORS[code] }]);
     if (!LAST_WORDS.has(code)) return;
@@ -307,6 +304,15 @@ export class MarketStreamFace {
     this.#slots.leave(slotOf(socket.data), socket);
     this.#sockets.delete(socket);
     socket.close();
+    this.#later(CUT_AFTER_MS, () => this.options.cut(socket.data.port));
+  }
+
+  #later(ms: number, work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      work();
+    }, ms);
+    this.#timers.add(timer);
   }
 
   #send(socket: Socket, messages: readonly WireMessage[]): void {
