@@ -10,6 +10,7 @@ import type { Logger } from "./log.ts";
 import { JobBoard } from "./registry/jobs.ts";
 import { barOf } from "./registry/messages.ts";
 import type { RegistryRun, StreamSet } from "./registry/run.ts";
+import { ScheduleBoard } from "./registry/scheduleBoard.ts";
 import type { Database } from "./stores/postgres/database.ts";
 import { registryStore } from "./stores/postgres/registryStore.ts";
 import type { RegistryVenue } from "./venues/registryVenue.ts";
@@ -17,6 +18,7 @@ import type { RegistryVenue } from "./venues/registryVenue.ts";
 export interface RegistryTopology {
   readonly database: Database;
   readonly board: JobBoard;
+  readonly scheduleBoard: ScheduleBoard;
   readonly streams: Streams;
   /** With the log of the process; made once it is there. */
   runWith(log: Logger): RegistryRun;
@@ -51,6 +53,7 @@ export function createRegistryTopology(
   return {
     database,
     board: new JobBoard(() => systemClock.now()),
+    scheduleBoard: new ScheduleBoard(),
     streams,
     runWith: (log) => ({
       venue,

@@ -26,7 +26,8 @@ export interface Judged {
 export const feedProbe = fromResource<ProbeInput>(
   async ({ input: { run, liveSinceMs }, signal, tell }) => {
     const { activity, clock, history, venue } = run;
-    const watch = new FeedWatch(activity, liveSinceMs, venue.isOpen);
+    const { isOpen, delayMs } = venue;
+    const watch = new FeedWatch(activity, liveSinceMs, isOpen, delayMs);
     for (;;) {
       const askedMs = clock.now();
       const symbols = watch.question(askedMs);

@@ -12,11 +12,13 @@ export class LiveMinutes {
   /** By symbol: up to where its minutes are claimed. */
   readonly #claimedTo = new Map<string, number>();
   readonly #session: string;
+  readonly #delayMs: number;
 
   constructor(
     readonly run: Pick<FeedRun, "venue" | "session" | "clock" | "keepNow">,
   ) {
     this.#session = `${run.session}/${run.venue.id}/${run.clock.now()}`;
+    this.#delayMs = run.venue.delayMs ?? 0;
   }
 
   /** The symbols whose bars the venue sends from now on. The venue makes bars of whole minutes, whenever one began to listen. */
@@ -26,12 +28,12 @@ export class LiveMinutes {
       if (!names.has(symbol)) this.#claimedTo.delete(symbol);
     for (const symbol of names)
       if (!this.#claimedTo.has(symbol))
-        this.#claimedTo.set(symbol, minuteOf(nowMs));
+        this.#claimedTo.set(symbol, minuteOf(nowMs - this.#delayMs));
   }
 
   /** The ping of `sentAtMs` was answered: what the venue had to say until then is here. */
   provenTo(sentAtMs: number): void {
-    const to = toldMinutesTo(sentAtMs);
+    const to = toldMinutesTo(sentAtMs - this.#delayMs);
     for (const [symbol, from] of this.#claimedTo) {
       if (to <= from) continue;
       this.run.keepNow({

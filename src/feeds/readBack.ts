@@ -29,10 +29,10 @@ export async function readMissedBars(
   run: FeedRun,
   signal: AbortSignal,
 ): Promise<ReadBackReceipt> {
-  const { board, clock, history, store, wanted } = run;
+  const { board, clock, history, store, venue, wanted } = run;
   const symbols = wanted().bars ?? [];
   const nowMs = clock.now();
-  const to = minuteOf(nowMs - BAR_SHOWN_MS);
+  const to = minuteOf(nowMs - (venue.delayMs ?? 0) - BAR_SHOWN_MS);
   const known = await store.knownMinutes(
     symbols,
     new Date(minuteOf(nowMs - MISSED_MS_MAX)),

@@ -51,6 +51,8 @@ export class FeedWatch {
     readonly activity: ActivityMemory,
     readonly liveSinceMs: number,
     readonly isOpen: (ms: number) => boolean | undefined,
+    /** So much later than it happens the feed tells of a trade, and REST shows it. */
+    readonly delayMs = 0,
   ) {}
 
   /** Symbols to ask REST about now; undefined when there is no reason to. */
@@ -113,14 +115,14 @@ export class FeedWatch {
         };
   }
 
-  /** When deaf: up to when everything was told. A feed that is deaf to one symbol may speak of others. */
+  /** When deaf: up to which venue time everything was told. A feed that is deaf to one symbol may speak of others. */
   get deafFromMs(): number | undefined {
     if (this.#overdue.length === 0) return undefined;
     const toldTo = this.#overdue.map((symbol) => {
-      const fromMs = this.#fromMs(symbol) ?? this.liveSinceMs;
+      const fromMs = this.#fromMs(symbol) ?? this.liveSinceMs - this.delayMs;
       return Math.max(this.activity.toldTo(symbol) ?? fromMs, fromMs);
     });
-    return Math.min(this.#spokeMs, ...toldTo);
+    return Math.min(this.#spokeMs - this.delayMs, ...toldTo);
   }
 
   get #spokeMs(): number {
@@ -161,17 +163,18 @@ export class FeedWatch {
     );
   }
 
-  /** Symbols come while the feed is live: they were not listened to before. */
+  /** Venue time from which on the feed has to tell of a symbol: those that came while it was live were not listened to before. */
   #fromMs(symbol: string): number | undefined {
     const fromMs = this.activity.expectedFrom(symbol);
-    return fromMs && Math.max(fromMs, this.liveSinceMs);
+    return fromMs && Math.max(fromMs, this.liveSinceMs) - this.delayMs;
   }
 
   /** From when on a trade counts against the feed. */
   #dueMs(symbol: string, tradeMs: number): number {
+    const toldMs = tradeMs + this.delayMs;
     return this.activity.channelOf(symbol) === "bars"
-      ? Math.floor(tradeMs / MINUTE) * MINUTE + MINUTE + BAR_GRACE_MS
-      : tradeMs + DELIVERY_GRACE_MS;
+      ? Math.floor(toldMs / MINUTE) * MINUTE + MINUTE + BAR_GRACE_MS
+      : toldMs + DELIVERY_GRACE_MS;
   }
 }
 

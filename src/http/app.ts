@@ -15,6 +15,7 @@ import { addHealthRoutes } from "./healthRoutes.ts";
 import { addPageRoutes } from "./pageRoutes.ts";
 import { securePages } from "./page.ts";
 import { onFailure, refuse, refuseInvalid } from "./refusal.ts";
+import { addRegistryRoutes } from "./registryRoutes.ts";
 import { addServiceRoutes } from "./serviceRoutes.ts";
 import type { ServiceView } from "./view.ts";
 
@@ -74,6 +75,7 @@ export function createApp(view: ServiceView, options: AppOptions): OpenAPIHono {
 
   addHealthRoutes(app, view, rules);
   addServiceRoutes(app, view);
+  addRegistryRoutes(app, view);
   addPageRoutes(app, view, rules);
   return app;
 }

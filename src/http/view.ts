@@ -6,6 +6,8 @@ import type {
   TreeNode,
 } from "../../schema/service.ts";
 
+import type { RegistryService } from "../registry/service.ts";
+
 export interface CoverageQuery {
   /** Slug; every account when absent. */
   readonly account?: string;
@@ -16,6 +18,8 @@ export interface CoverageQuery {
 }
 
 export interface ServiceView {
+  /** The symbol registry; undefined where this replica has none. */
+  readonly registry?: RegistryService | undefined;
   health(): Health;
   status(): ServiceStatus;
   tree(): TreeNode;

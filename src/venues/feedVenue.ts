@@ -61,6 +61,8 @@ export interface FeedVenue {
   /** What may be asked for here. */
   readonly channels: readonly Channel[];
   readonly headers?: Readonly<Record<string, string>>;
+  /** So much later than it happens everything is told, here and by REST; absent: at once. */
+  readonly delayMs?: number;
   /** Symbols in one subscribe message at most. */
   readonly chunkLengthMax: number;
   /** Whether the market is open at a time; undefined when that is not known. */

@@ -49,6 +49,28 @@ test("the first item waits no longer than the limit, then time closes the batch"
   expect(log).toEqual(["time"]);
 });
 
+test("without a wait whatever is there is due at once, and nothing is not", async () => {
+  const queue = new BoundedQueue<number>(10);
+  const log: string[] = [];
+  const hurried = { sizeMax: 3, waitMsMax: 0 };
+  const due = () =>
+    batchDue(queue, hurried, new AbortController().signal, 500).then(
+      (trigger) => log.push(`${trigger} ${queue.takeUpTo(3).join(" ")}`),
+    );
+  void due();
+  await settle();
+  expect(log).toEqual([]);
+  // A frame of two: the first does not go alone.
+  queue.offer(1);
+  queue.offer(2);
+  await settle();
+  for (const item of [3, 4, 5, 6]) queue.offer(item);
+  await due();
+  await due();
+  expect(log).toEqual(["time 1 2", "size 3 4 5", "time 6"]);
+  expect(jest.getTimerCount()).toBe(0);
+});
+
 test("with nothing to do it says so after the idle time", async () => {
   const queue = new BoundedQueue<number>(10);
   const log = watch(queue, new AbortController().signal, 500);

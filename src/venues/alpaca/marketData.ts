@@ -120,6 +120,7 @@ export function alpacaFeed(settings: AlpacaFeedSettings): FeedVenue {
     ...(encoding === "msgpack" && {
       headers: { "Content-Type": "application/msgpack" },
     }),
+    ...(isStock && feed === "delayed_sip" && { delayMs: DELAY_MS }),
     chunkLengthMax: CHUNK_LENGTH_MAX,
     channels,
     isOpen: isStock ? OPEN[feed] : () => true,

@@ -17,6 +17,7 @@ import {
   redisUrl,
   until,
 } from "../../support/redis.ts";
+import { untilAsync } from "../../support/until.ts";
 
 const UPDATES = "system:subscription_updates";
 const SETS = ["active_subscriptions:stock", "active_subscriptions:crypto"];
@@ -190,7 +191,7 @@ describe("once Redis answers", () => {
     using run = start();
     await until(() => run.states.includes("connecting") && door.open === 2);
     // Heard from the moment on in which Redis counts a subscriber.
-    await untilAnswered(async () => (await redis.publish(UPDATES, "{}")) > 0);
+    await untilAsync(async () => (await redis.publish(UPDATES, "{}")) > 0);
     await tell({ action: "unsubscribe", symbol: "TSLA" });
     await tell({ action: "subscribe", symbol: "MSFT" });
     expect(run.wanted()).toEqual(["AAPL", "BTC/USD"]);
@@ -423,12 +424,6 @@ describe("shutdown", () => {
     await until(() => stateOf(run.actor) === "finished" && door.open === 0);
   });
 });
-
-/** {@link until} for a question that waits for its answer. */
-async function untilAnswered(isSo: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 2000; tries++) if (await isSo()) return;
-  throw new Error("never came true");
-}
 
 /** Lets the network speak, without any timer. */
 async function turn(isSo: () => boolean, turnsMax = 20_000): Promise<void> {
