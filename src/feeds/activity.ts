@@ -93,9 +93,7 @@ export class ActivityMemory {
       if (habit === undefined) continue;
       habit.count++;
       habit.lastMs = nowMs;
-      if (message.kind === "trade") habit.newestTrade = message.timestamp;
-      else if (message.kind === "bar" && message.span === "minute")
-        habit.newestBar = message.timestamp;
+      noteTime(habit, message);
     }
   }
 
@@ -150,6 +148,13 @@ export class ActivityMemory {
     const barEnd = bar === undefined ? undefined : bar + MINUTE;
     if (trade === undefined || barEnd === undefined) return trade ?? barEnd;
     return Math.max(trade, barEnd);
+  }
+
+  /** Whether some symbols are told of by bars alone, which is later than by trades. */
+  get hasBarsAlone(): boolean {
+    for (const { channel } of this.#habits.values())
+      if (channel === "bars") return true;
+    return false;
   }
 
   /** By which channel a symbol's trades are told: bars tell only after their minute. */
@@ -212,6 +217,21 @@ function rateAt(habit: Habit, nowMs: number): number | undefined {
     (known) => known !== undefined && known !== UNKNOWN,
   );
   return rate;
+}
+
+function noteTime(habit: Habit, message: MarketMessage): void {
+  if (message.kind === "trade") {
+    if (isLater(message.timestamp, habit.newestTrade))
+      habit.newestTrade = message.timestamp;
+  } else if (message.kind === "bar" && message.span !== "daily") {
+    if (isLater(message.timestamp, habit.newestBar))
+      habit.newestBar = message.timestamp;
+  }
+}
+
+/** Tapes are not in order. Both are UTC and end in Z; without it the text that is later is the greater one. */
+function isLater(text: string, than: string | undefined): boolean {
+  return than === undefined || text.slice(0, -1) >= than.slice(0, -1);
 }
 
 function hourOfWeek(ms: number): number {

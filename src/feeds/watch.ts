@@ -24,8 +24,10 @@ const CLOSING_MS = 5 * MINUTE;
 
 /** Between two questions while nothing is overdue. */
 const ASK_EVERY_MS = MINUTE;
+/** A bar tells of a trade up to a minute later, so the trade has to be seen sooner; also the longest silence then. */
+const ASK_EVERY_MS_BARS = 30 * SECOND;
 const ASK_EVERY_MS_CLOSED = 10 * MINUTE;
-/** While something is awaited. */
+/** While something is awaited: not before. */
 const ASK_AGAIN_MS = 8 * SECOND;
 /** Symbols of one question: they fit into one request. */
 const ASKED_MAX = 200;
@@ -33,7 +35,7 @@ const ASKED_MAX = 200;
 /** REST may show a trade before the stream delivers it: this long nothing is held against the stream. */
 const DELIVERY_GRACE_MS = 10 * SECOND;
 /** A bar follows its minute by some seconds. */
-const BAR_GRACE_MS = 25 * SECOND;
+const BAR_GRACE_MS = 15 * SECOND;
 /** Clocks differ, and a trade of the moment of subscribing may belong to the time before. */
 const SUBSCRIBING_MARGIN_MS = 5 * SECOND;
 /** A message this recent makes the feed live without further words. */
@@ -57,9 +59,15 @@ export class FeedWatch {
 
   /** Symbols to ask REST about now; undefined when there is no reason to. */
   question(nowMs: number): string[] | undefined {
+    this.#forgetTold();
     if (nowMs < this.#askedMs + this.#restMs(nowMs)) return undefined;
-    if (this.#awaited.size > 0) return [...this.#awaited.keys()];
     const candidates = this.activity.mostOverdue(ASKED_MAX, nowMs);
+    if (this.#awaited.size > 0) {
+      // The others cost nothing more, and may be missing by now, too.
+      const names = candidates.map(({ symbol }) => symbol);
+      const asked = new Set([...this.#awaited.keys(), ...names]);
+      return [...asked].slice(0, ASKED_MAX);
+    }
     if (candidates.length === 0) return undefined;
     if (this.#isFeedSuspicious(nowMs))
       return candidates.map(({ symbol }) => symbol);
@@ -73,8 +81,7 @@ export class FeedWatch {
   answered(latest: ReadonlyMap<string, number>, askedMs: number): void {
     this.#askedMs = askedMs;
     this.#comparedMs = askedMs;
-    for (const [symbol, tradeMs] of this.#awaited)
-      if (this.#isTold(symbol, tradeMs)) this.#awaited.delete(symbol);
+    this.#forgetTold();
     // The first sight of a trade is kept: of a busy symbol the newest one is always too young to be overdue.
     this.#overdue = [...this.#awaited]
       .filter(([symbol, tradeMs]) => this.#dueMs(symbol, tradeMs) <= askedMs)
@@ -134,16 +141,29 @@ export class FeedWatch {
     if (silentMs < SILENCE_MS_MIN) return false;
     const expected = this.activity.expectedSince(this.#spokeMs, nowMs);
     if (expected !== undefined && expected >= OVERDUE_MESSAGES) return true;
-    return (
-      silentMs >=
-      (this.#isClosed(nowMs) ? SILENCE_MS_MAX_CLOSED : SILENCE_MS_MAX)
-    );
+    if (this.#isClosed(nowMs)) return silentMs >= SILENCE_MS_MAX_CLOSED;
+    const byBars = this.activity.hasBarsAlone;
+    return silentMs >= (byBars ? ASK_EVERY_MS_BARS : SILENCE_MS_MAX);
   }
 
   /** Between the last question and the next. */
   #restMs(nowMs: number): number {
-    if (this.#awaited.size > 0) return ASK_AGAIN_MS;
-    return this.#isClosed(nowMs) ? ASK_EVERY_MS_CLOSED : ASK_EVERY_MS;
+    const everyMs = this.activity.hasBarsAlone
+      ? ASK_EVERY_MS_BARS
+      : ASK_EVERY_MS;
+    if (this.#awaited.size > 0) {
+      const dues = [...this.#awaited].map(([symbol, tradeMs]) =>
+        this.#dueMs(symbol, tradeMs),
+      );
+      const untilDueMs = Math.min(...dues) - this.#askedMs;
+      return Math.max(ASK_AGAIN_MS, Math.min(untilDueMs, everyMs));
+    }
+    return this.#isClosed(nowMs) ? ASK_EVERY_MS_CLOSED : everyMs;
+  }
+
+  #forgetTold(): void {
+    for (const [symbol, tradeMs] of this.#awaited)
+      if (this.#isTold(symbol, tradeMs)) this.#awaited.delete(symbol);
   }
 
   /** Closed for a while: what was traded last has been told by now. */

@@ -4,16 +4,11 @@
  * acknowledges is compared with what was asked. Pure: it sends nothing itself.
  */
 import type { Channel, ChannelSymbols } from "../venues/feedVenue.ts";
+import { type Pair, pairMapOf, PairMap, pairsOf } from "./pairs.ts";
 
 export interface WireRequest {
   readonly action: "subscribe" | "unsubscribe";
   readonly change: ChannelSymbols;
-}
-
-/** One symbol on one channel. */
-interface Pair {
-  readonly channel: Channel;
-  readonly symbol: string;
 }
 
 /** Why a pair is not subscribed though it is wanted; it is not asked for again on this connection. */
@@ -25,12 +20,14 @@ export type RefusalReason =
   /** Acknowledged without it. */
   | "not granted";
 
-/** Refused requests of one channel; each beyond them is refused whole. A venue that refuses everything is soon done with. */
+/** Requests of one channel that are asked for in halves; beyond them one is refused whole. A venue that refuses everything is soon done with. */
 const HALVINGS_MAX = 400;
 
 export class SubscriptionWire {
-  readonly #granted = new Map<string, Pair>();
-  readonly #refused = new Map<string, RefusalReason>();
+  #granted = new PairMap<true>();
+  readonly #refused = new PairMap<RefusalReason>();
+  /** Given back, and sent all the same. */
+  readonly #kept = new PairMap<true>();
   /** Pieces of a request that was refused as a whole, to be asked for apart. */
   #pieces: Pair[][] = [];
   #pending: { action: WireRequest["action"]; pairs: Pair[] } | undefined;
@@ -41,15 +38,13 @@ export class SubscriptionWire {
   constructor(readonly chunkLengthMax: number) {}
 
   /** The next request, or undefined while one is under way or nothing is left to ask. */
-  next(wanted: ChannelSymbols): WireRequest | undefined {
+  next(channels: ChannelSymbols): WireRequest | undefined {
     if (this.#pending !== undefined) return undefined;
-    const pairs = new Map(pairsOf(wanted).map((pair) => [nameOf(pair), pair]));
+    const wanted = pairMapOf(pairsOf(channels));
     // Who lets go of a symbol and wants it again may ask again.
-    for (const name of this.#refused.keys())
-      if (!pairs.has(name)) this.#refused.delete(name);
-    const unwanted = [...this.#granted]
-      .filter(([name]) => !pairs.has(name))
-      .map(([, pair]) => pair);
+    for (const pair of this.#refused)
+      if (!wanted.has(pair)) this.#refused.delete(pair);
+    const unwanted = this.#chunkOf(this.#granted, (pair) => !wanted.has(pair));
     if (unwanted.length > 0) return this.#ask("unsubscribe", unwanted);
     for (
       let piece = this.#pieces.shift();
@@ -57,46 +52,52 @@ export class SubscriptionWire {
       piece = this.#pieces.shift()
     ) {
       const still = piece.filter(
-        (pair) => pairs.has(nameOf(pair)) && this.#isMissing(pair),
+        (pair) => wanted.has(pair) && this.#isMissing(pair),
       );
       if (still.length > 0) return this.#ask("subscribe", still);
     }
-    const missing = [...pairs.values()].filter((pair) => this.#isMissing(pair));
+    const missing = this.#chunkOf(pairsOf(channels), (pair) =>
+      this.#isMissing(pair),
+    );
     return missing.length === 0 ? undefined : this.#ask("subscribe", missing);
   }
 
   /** The venue told the whole set; it answers the pending request when there is one. */
   acknowledged(channels: ChannelSymbols): void {
-    const before = [...this.#granted.keys()];
-    this.#granted.clear();
-    for (const pair of pairsOf(channels)) this.#granted.set(nameOf(pair), pair);
-    const pending = this.#pending;
+    const { action, pairs = [] } = this.#pending ?? {};
     this.#pending = undefined;
-    const asked = (pending?.pairs ?? []).map(nameOf);
-    // What the venue keeps sending though it was told not to is not asked for again, in either direction.
-    if (pending?.action === "unsubscribe")
-      for (const name of asked) this.#granted.delete(name);
-    else this.#noteNotGranted(asked);
+    const before = this.#granted;
+    const told = pairMapOf(pairsOf(channels));
+    if (action === "unsubscribe")
+      for (const pair of pairs) {
+        before.delete(pair);
+        if (told.has(pair)) this.#kept.set(pair, true);
+      }
+    // Nobody argues with a venue that keeps sending what was given back.
+    for (const pair of this.#kept) told.delete(pair);
+    this.#granted = told;
+    if (action === "subscribe") this.#noteNotGranted(pairs);
     // To ask for what went away by itself might push out another, and so on for ever.
-    const letGo = new Set(pending?.action === "unsubscribe" ? asked : []);
-    this.#noteNotGranted(before.filter((name) => !letGo.has(name)));
-    if (this.#granted.size < before.length) this.#reconsiderLimit();
+    this.#noteNotGranted(before);
+    const isLess = action === "unsubscribe" || told.size < before.size;
+    if (isLess) this.#reconsiderLimit();
   }
 
   /** The venue refused the pending request as a whole; the old set stays. */
   refused(reason: "limit" | "request"): void {
-    const pending = this.#pending;
+    const { action, pairs = [] } = this.#pending ?? {};
     this.#pending = undefined;
-    if (pending === undefined) return;
-    if (pending.action === "unsubscribe") {
-      for (const pair of pending.pairs) this.#granted.delete(nameOf(pair));
+    if (action === "unsubscribe") {
+      for (const pair of pairs) {
+        this.#granted.delete(pair);
+        this.#kept.set(pair, true);
+      }
       return;
     }
-    const { pairs } = pending;
     const parts = this.#partsOf(pairs, reason);
     if (parts.length > 1) return void this.#pieces.unshift(...parts);
     for (const pair of pairs) {
-      this.#refused.set(nameOf(pair), reason);
+      this.#refused.set(pair, reason);
       if (reason === "limit") this.#full.add(pair.channel);
     }
   }
@@ -108,9 +109,7 @@ export class SubscriptionWire {
 
   /** What the venue sends now, on one channel. */
   granted(channel: Channel): string[] {
-    return [...this.#granted.values()]
-      .filter((pair) => pair.channel === channel)
-      .map(({ symbol }) => symbol);
+    return this.#granted.symbols(channel);
   }
 
   get grantedCount(): number {
@@ -118,54 +117,62 @@ export class SubscriptionWire {
   }
 
   /** What is wanted and not subscribed, with the reason; beyond the limit without having been asked for. */
-  notGranted(wanted: ChannelSymbols): {
-    readonly channel: Channel;
-    readonly symbol: string;
-    readonly reason: RefusalReason;
-  }[] {
-    return pairsOf(wanted).flatMap((pair) => {
-      const name = nameOf(pair);
-      if (this.#granted.has(name)) return [];
+  notGranted(
+    wanted: ChannelSymbols,
+  ): (Pair & { readonly reason: RefusalReason })[] {
+    const missing: (Pair & { readonly reason: RefusalReason })[] = [];
+    for (const pair of pairsOf(wanted)) {
+      if (this.#granted.has(pair)) continue;
       const beyond = this.#full.has(pair.channel) ? "limit" : undefined;
-      const reason = this.#refused.get(name) ?? beyond;
-      return reason === undefined ? [] : [{ ...pair, reason }];
-    });
+      const reason = this.#refused.get(pair) ?? beyond;
+      if (reason !== undefined) missing.push({ ...pair, reason });
+    }
+    return missing;
   }
 
-  #ask(action: WireRequest["action"], pairs: readonly Pair[]): WireRequest {
-    const chunk = pairs.slice(0, this.chunkLengthMax);
-    this.#pending = { action, pairs: chunk };
+  #ask(action: WireRequest["action"], pairs: Pair[]): WireRequest {
+    this.#pending = { action, pairs };
     const change: Partial<Record<Channel, string[]>> = {};
-    for (const { channel, symbol } of chunk)
-      (change[channel] ??= []).push(symbol);
+    for (const pair of pairs) {
+      if (action === "subscribe") this.#kept.delete(pair);
+      (change[pair.channel] ??= []).push(pair.symbol);
+    }
     return { action, change };
   }
 
+  #chunkOf(pairs: Iterable<Pair>, isMeant: (pair: Pair) => boolean): Pair[] {
+    const chunk: Pair[] = [];
+    for (const pair of pairs) {
+      if (isMeant(pair)) chunk.push(pair);
+      if (chunk.length === this.chunkLengthMax) break;
+    }
+    return chunk;
+  }
+
   #isMissing(pair: Pair): boolean {
-    const name = nameOf(pair);
     return !(
-      this.#granted.has(name) ||
-      this.#refused.has(name) ||
+      this.#granted.has(pair) ||
+      this.#refused.has(pair) ||
       this.#full.has(pair.channel)
     );
   }
 
-  #noteNotGranted(names: readonly string[]): void {
-    for (const name of names)
-      if (!this.#granted.has(name)) this.#refused.set(name, "not granted");
+  #noteNotGranted(pairs: Iterable<Pair>): void {
+    for (const pair of pairs)
+      if (!this.#granted.has(pair)) this.#refused.set(pair, "not granted");
   }
 
   /** Which pair a request was refused for is not said, so its parts are asked for apart; one part: it is refused whole. */
-  #partsOf(pairs: readonly Pair[], reason: "limit" | "request"): Pair[][] {
-    const byChannel = Map.groupBy(pairs, ({ channel }) => channel);
+  #partsOf(pairs: Pair[], reason: "limit" | "request"): Pair[][] {
     const [first] = pairs;
+    if (first === undefined || pairs.length === 1) return [pairs];
+    const byChannel = Map.groupBy(pairs, ({ channel }) => channel);
     // A channel that is not offered must not cost the others.
     if (reason === "request" && byChannel.size > 1)
       return [...byChannel.values()];
-    if (first === undefined || pairs.length === 1) return [[...pairs]];
     const halvings = (this.#halvings.get(first.channel) ?? 0) + 1;
     this.#halvings.set(first.channel, halvings);
-    if (halvings > HALVINGS_MAX) return [[...pairs]];
+    if (halvings > HALVINGS_MAX) return [pairs];
     const middle = Math.ceil(pairs.length / 2);
     return [pairs.slice(0, middle), pairs.slice(middle)];
   }
@@ -173,24 +180,7 @@ export class SubscriptionWire {
   /** There is room again: what the limit kept out is asked for anew. */
   #reconsiderLimit(): void {
     this.#full.clear();
-    for (const [name, reason] of this.#refused)
-      if (reason === "limit") this.#refused.delete(name);
+    for (const pair of this.#refused)
+      if (this.#refused.get(pair) === "limit") this.#refused.delete(pair);
   }
-}
-
-function nameOf({ channel, symbol }: Pair): string {
-  return `${channel} ${symbol}`;
-}
-
-/** Symbol by symbol, so that a plan's limit leaves whole symbols rather than one channel of many. */
-function pairsOf(channels: ChannelSymbols): Pair[] {
-  const lists = Object.entries(channels) as [Channel, readonly string[]][];
-  const length = Math.max(0, ...lists.map(([, symbols]) => symbols.length));
-  const pairs: Pair[] = [];
-  for (let index = 0; index < length; index++)
-    for (const [channel, symbols] of lists) {
-      const symbol = symbols[index];
-      if (symbol !== undefined) pairs.push({ channel, symbol });
-    }
-  return pairs;
 }

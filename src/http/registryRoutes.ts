@@ -163,7 +163,11 @@ const body = <Schema extends z.ZodType>(schema: Schema) => ({
   body: { ...json(schema), required: true },
 });
 const symbolParam = { params: z.object({ symbol: symbolText }) };
-const idParam = { params: z.object({ id: z.string() }) };
+const idParam = {
+  params: z.object({
+    id: z.string().openapi({ description: "As the job was answered." }),
+  }),
+};
 const tags = ["registry"];
 const security = [{ bearerAuth: [] }];
 const refusals = {
@@ -190,7 +194,11 @@ const list = createRoute({
         .enum(["true", "false"])
         .default("false")
         .transform((text) => text === "true")
-        .openapi({ type: "string", enum: ["true", "false"] }),
+        .openapi({
+          type: "string",
+          enum: ["true", "false"],
+          description: "Leave out what is disabled.",
+        }),
     }),
   },
   responses: {
@@ -336,7 +344,14 @@ const trigger = createRoute({
   tags,
   security,
   summary: "Run a scheduled job now",
-  request: { params: z.object({ job: z.string() }) },
+  request: {
+    params: z.object({
+      job: z.string().openapi({
+        description: "Its id, as the status tells it.",
+        example: "nightly_gap_detection",
+      }),
+    }),
+  },
   responses: {
     202: {
       description: "Triggered.",

@@ -29,7 +29,11 @@ export const symbolText = z
     });
     return z.NEVER;
   })
-  .openapi({ type: "string", example: "AAPL" });
+  .openapi({
+    type: "string",
+    description: "AAPL, BRK.B, BTC/USD; in a path also BTC-USD.",
+    example: "AAPL",
+  });
 
 const strategy = strategySchema.openapi({
   type: "string",

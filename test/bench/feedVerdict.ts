@@ -4,7 +4,7 @@
  * go mute. Counts misses (mute for longer than two minutes while REST shows
  * trades), false alarms, and what it costs in questions to REST. Time is simulated.
  */
-import type { Trade } from "../../schema/market.ts";
+import type { Bar, MarketMessage, Trade } from "../../schema/market.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/clock.ts";
 import { ActivityMemory } from "../../src/feeds/activity.ts";
 import { FeedWatch } from "../../src/feeds/watch.ts";
@@ -18,6 +18,8 @@ interface Temper {
   readonly market: "exchange" | "always";
   /** Trades of one burst: real ones come in clusters. */
   readonly burst: number;
+  /** Without Redis nobody takes trades: only the bars of their minutes are subscribed. */
+  readonly channel?: "bars";
 }
 
 const many = (count: number, perMinute: number) =>
@@ -41,6 +43,20 @@ const TEMPERS: readonly Temper[] = [
   { name: "300 stocks", perMinute: many(300, 4), market: "exchange", burst: 3 },
   { name: "two coins", perMinute: [24, 6], market: "always", burst: 2 },
   { name: "one quiet coin", perMinute: [0.1], market: "always", burst: 1 },
+  {
+    name: "stocks by bars",
+    perMinute: [30, ...many(20, 0.1)],
+    market: "exchange",
+    burst: 3,
+    channel: "bars",
+  },
+  {
+    name: "coins by bars",
+    perMinute: many(3, 0.2),
+    market: "always",
+    burst: 2,
+    channel: "bars",
+  },
 ];
 
 /** From the Monday before Thanksgiving 2026 (closed on Thursday, half a day on Friday) over the weekend. */
@@ -86,6 +102,8 @@ function play(temper: Temper, seed: number): Tally {
   /** Newest trade by symbol, and the newest that REST shows. */
   const newest = new Map<string, number>();
   const shown = new Map<string, number>();
+  /** By minute, the symbols that were traded in it. */
+  const traded = new Map<number, Set<string>>();
   let liveSinceMs = FROM_MS;
   let watch = connect(FROM_MS);
   let muteSinceMs: number | undefined;
@@ -100,7 +118,10 @@ function play(temper: Temper, seed: number): Tally {
   function connect(nowMs: number): FeedWatch {
     liveSinceMs = nowMs;
     activity.began(nowMs);
-    activity.expect({ trades: symbols, bars: [] }, nowMs);
+    // Nothing is granted until the venue has answered.
+    activity.expect({ trades: [], bars: [] }, nowMs);
+    const trades = temper.channel === "bars" ? [] : symbols;
+    activity.expect({ trades, bars: symbols }, nowMs);
     return new FeedWatch(activity, nowMs, openAt);
   }
 
@@ -110,7 +131,7 @@ function play(temper: Temper, seed: number): Tally {
     nowMs += STEP_MS
   ) {
     const isOpenNow = openAt(nowMs);
-    const delivered: Trade[] = [];
+    const delivered: MarketMessage[] = [];
     symbols.forEach((symbol, index) => {
       // Extended hours are thin.
       const rate = (temper.perMinute[index] ?? 0) / temper.burst;
@@ -119,17 +140,13 @@ function play(temper: Temper, seed: number): Tally {
       const at = nowMs - chance.next() * STEP_MS;
       shownNow(symbol, nowMs);
       newest.set(symbol, at);
-      if (muteSinceMs === undefined)
-        delivered.push({
-          kind: "trade",
-          symbol,
-          price: 1,
-          size: 1,
-          timestamp: new Date(at).toISOString(),
-          receivedAtMs: nowMs,
-        });
-      else firstMissedMs ??= at;
+      const minute = Math.floor(at / MINUTE) * MINUTE;
+      traded.set(minute, (traded.get(minute) ?? new Set()).add(symbol));
+      if (muteSinceMs !== undefined) firstMissedMs ??= at;
+      else if (temper.channel !== "bars")
+        delivered.push(tradeOf(symbol, at, nowMs));
     });
+    if (muteSinceMs === undefined) delivered.push(...barsDue(traded, nowMs));
     if (delivered.length > 0) activity.note(delivered, nowMs);
 
     const question = watch.question(nowMs);
@@ -173,6 +190,42 @@ function play(temper: Temper, seed: number): Tally {
   if (muteSinceMs !== undefined && firstMissedMs === undefined)
     tally.harmless++;
   return tally;
+}
+
+function tradeOf(symbol: string, at: number, receivedAtMs: number): Trade {
+  const timestamp = new Date(at).toISOString();
+  return {
+    kind: "trade",
+    symbol,
+    price: 1,
+    size: 1,
+    timestamp,
+    receivedAtMs,
+  };
+}
+
+/** The bars of a minute follow it by a step. */
+function* barsDue(
+  traded: Map<number, Set<string>>,
+  nowMs: number,
+): Generator<Bar> {
+  const minute = nowMs - STEP_MS - MINUTE;
+  const timestamp = new Date(minute).toISOString();
+  for (const symbol of traded.get(minute) ?? [])
+    yield {
+      kind: "bar",
+      span: "minute",
+      symbol,
+      open: 1,
+      high: 1,
+      low: 1,
+      close: 1,
+      volume: 1,
+      timestamp,
+      source: "bench",
+      receivedAtMs: nowMs,
+    };
+  traded.delete(minute);
 }
 
 let failed = false;

@@ -2,7 +2,7 @@
  * One Postgres for the whole test run, started when the first test asks for it,
  * and an empty database for each test file.
  */
-import { afterAll, setDefaultTimeout } from "bun:test";
+import { afterAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,9 +11,6 @@ import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from "../../src/stores/postgres/embedded.ts";
-
-// Set here, because the preload is read before any test; bunfig.toml's own setting has no effect.
-setDefaultTimeout(60_000);
 
 export interface FreshDatabase {
   readonly url: string;

@@ -49,7 +49,7 @@ export async function startRedis(): Promise<RedisServer> {
 }
 
 const WHAT_TO_START =
-  "these tests need a Redis: install redis-server, or start one (docker compose up -d redis) and set REDIS_URL=redis://127.0.0.1:6379";
+  "these tests need a Redis: install redis-server, or start one (docker compose run --detach --publish 127.0.0.1:6379:6379 redis) and set REDIS_URL=redis://127.0.0.1:6379";
 
 function findProgram(): string {
   const found = Bun.which("redis-server");

@@ -164,28 +164,36 @@ async function writeTransaction(
     // One writer an account at a time: a hand-run backfill and the service may both be at it,
     // and whether a fill is known already is asked before it is inserted. Rows are looked up by
     // index whatever the planner thinks: a plan made for an empty table is kept while it grows.
-    await transaction`
+    const locked = transaction`
       select pg_advisory_xact_lock(hashtextextended(${`${schema}.${account}`}, 0)),
         set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true)`;
-    const orders = await upsertOrders(
-      transaction,
-      tables,
-      records.flatMap(({ rows }) => rows.orders),
-    );
-    const events = await insertOrderEvents(
-      transaction,
-      tables,
-      records.flatMap(({ rows }) => rows.events),
-    );
-    const activities = await insertActivities(
-      transaction,
-      tables,
-      account,
-      records.flatMap(({ rows }) => rows.activities),
-    );
-    await recordCoverage(transaction, facts);
-    await insertDeadLetters(transaction, letters);
+        set_config('enable_mergejoin', 'off', true)`.execute();
+    // Sent one behind the other without waiting for answers, which a busy process reads late;
+    // the server works them off in this order.
+    const writing = [
+      upsertOrders(
+        transaction,
+        tables,
+        records.flatMap(({ rows }) => rows.orders),
+      ),
+      insertOrderEvents(
+        transaction,
+        tables,
+        records.flatMap(({ rows }) => rows.events),
+      ),
+      insertActivities(
+        transaction,
+        tables,
+        account,
+        records.flatMap(({ rows }) => rows.activities),
+      ),
+      recordCoverage(transaction, facts),
+      insertDeadLetters(transaction, letters),
+      locked,
+    ] as const;
+    // Each is over, well or not, before the transaction is: one that came after it would be on its own.
+    await Promise.allSettled(writing);
+    const [orders, events, activities] = await Promise.all(writing);
     return {
       ordersInserted: orders.inserted,
       ordersUpdated: orders.updated,

@@ -154,7 +154,7 @@ describe("a trade that only REST shows", () => {
     await elapse(MINUTE, SECOND);
     expect(script.history.requests.slice(0, 2)).toEqual([
       "65 trades SPY,AAPL",
-      "75 trades AAPL",
+      "75 trades AAPL,SPY",
     ]);
     expect(verdicts).toEqual(["0 live", "75 deaf"]);
     expect(judged.at(-1)).toEqual({

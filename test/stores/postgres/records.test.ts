@@ -36,20 +36,25 @@ function message(number: number, members: object = {}): AccountRecord {
   };
 }
 
-/** An order and an event a message; `qty` and `key` as the message says. */
+/** An order and an event a message; `qty`, `key` and `mayLower` as the message says. */
 function readRows(record: AccountRecord): AccountRows {
   if (record.kind === "coverage")
     return { orders: [], events: [], activities: [] };
-  const { number, qty, key, unreadable } = JSON.parse(record.raw) as {
+  const { number, qty, key, mayLower, unreadable } = JSON.parse(record.raw) as {
     number: number;
     qty?: string;
     key?: string;
+    mayLower?: boolean;
     unreadable?: boolean;
   };
   if (unreadable === true) throw new MalformedError("unreadable on purpose");
   return {
     orders: [
-      order("2026-10-08T15:00:01Z", { id: uuid(number), qty: qty ?? "1" }),
+      order("2026-10-08T15:00:01Z", {
+        id: uuid(number),
+        qty: qty ?? "1",
+        mayLower: mayLower ?? false,
+      }),
     ],
     events: [
       {
@@ -133,6 +138,29 @@ test("rows the database refuses are set aside with the reason, their neighbours 
     },
     expect.objectContaining({ raw: message(31, { qty: "1e200000" }).raw }),
   ]);
+});
+
+test("a row that only the second of its statements refuses leaves nothing of the first behind", async () => {
+  // The order can be written, the event's own text not. The amended order's statement
+  // is sent behind the one that fails, so it must not outlive its transaction.
+  const refused = message(2, { note: "\0" });
+  const receipt = await write(
+    message(1),
+    refused,
+    message(3, { mayLower: true }),
+  );
+  expect(receipt.deadLetters).toEqual([
+    {
+      record: refused,
+      reason: expect.stringMatching(/refused by Postgres: .*unicode/i),
+    },
+  ]);
+  expect(receipt).toMatchObject({ ordersInserted: 2, events: 2 });
+  const { sql } = fresh;
+  expect([
+    ...(await sql`select id from ${sql(tables.orders)} order by id`),
+  ]).toEqual([{ id: uuid(1) }, { id: uuid(3) }]);
+  expect(await count(tables.events)).toBe(2);
 });
 
 test("a text that Postgres cannot hold is kept byte for byte", async () => {

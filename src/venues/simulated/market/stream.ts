@@ -189,15 +189,14 @@ export class MarketStreamFace {
     const lagMs = path === "/v2/delayed_sip" ? DELAY_MS : 0;
     const due: Sent[] = [];
     for (const [symbol, channels] of wishes)
-      due.push(
-        ...sentBetween(
-          this.options.tape,
-          symbol,
-          fromMs - lagMs,
-          toMs - lagMs,
-          channels,
-        ),
-      );
+      for (const sent of sentBetween(
+        this.options.tape,
+        symbol,
+        fromMs - lagMs,
+        toMs - lagMs,
+        channels,
+      ))
+        due.push(sent);
     due.sort((a, b) => a.atMs - b.atMs);
     for (
       let from = 0;

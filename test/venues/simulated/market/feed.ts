@@ -33,7 +33,7 @@ export class Feed implements AsyncDisposable {
 
   static async open(
     market: MarketOptions = {},
-    options: SimulatedVenueOptions = {},
+    options: SimulatedVenueOptions = { requestsPerMinute: 100_000 },
   ): Promise<Feed> {
     const feed = new Feed();
     feed.#venue = await startSimulatedVenue({
@@ -41,7 +41,6 @@ export class Feed implements AsyncDisposable {
       historyDays: 1,
       historyOrdersPerDay: 0,
       clock: { now: () => feed.nowMs },
-      requestsPerMinute: 100_000,
       market,
       ...options,
     });
