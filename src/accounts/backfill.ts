@@ -23,7 +23,7 @@ const ORIGIN_MARGIN_MS = DAY;
  * Rows that are no trades appear up to a day after the time they bear: the service
  * may have read that time, and been stopped before they came.
  */
-const SHOWN_LATE_MS = { orders: 0, activities: 2 * DAY };
+const BOOKED_LATE_MS = 2 * DAY;
 
 /**
  * Reads what is missing of the wanted days before `untilMs`; returns rows
@@ -39,6 +39,8 @@ export async function backfill(
   // Whole days of UTC, so that accounts which begin to listen one after the other begin at one time.
   const floorMs = Math.floor(untilMs / DAY - run.backfillDays) * DAY;
   const facts = await run.store.facts();
+  // An order that has ended may still be busted: the last run would have read it again for as long as healing looks back.
+  const lateMs = { orders: run.healing.lookbackMs, activities: BOOKED_LATE_MS };
   const rows = { orders: 0, activities: 0 };
   for (const stream of ["orders", "activities"] as const) {
     const originMs = await originOf(run, stream, floorMs, signal);
@@ -52,7 +54,7 @@ export async function backfill(
       });
     const missing = clip(
       gaps(facts, stream, past).map(({ from, to }) => ({
-        from: from - SHOWN_LATE_MS[stream],
+        from: from - lateMs[stream],
         to,
       })),
       past,

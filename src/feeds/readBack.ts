@@ -5,6 +5,7 @@
 import type { BarFact } from "../../schema/market.ts";
 import { type Interval, subtract } from "../accounts/intervals.ts";
 import { DAY, MINUTE, SECOND } from "../clock.ts";
+import { VenueError } from "../errors.ts";
 import type { FeedRun } from "./run.ts";
 
 /** REST shows a minute's bar this long after its end at the latest; nothing younger is called complete. */
@@ -23,7 +24,7 @@ export interface ReadBackReceipt {
 /**
  * Reads back what is missing of the wanted symbols, up to the minute that REST is
  * sure to show. A symbol that no fact tells of has missed nothing yet.
- * @throws VenueError, or what the store failed with; what was read until then is kept
+ * @throws VenueError, or what the store failed with; what was read is kept
  */
 export async function readMissedBars(
   run: FeedRun,
@@ -46,10 +47,13 @@ export async function readMissedBars(
   if (history === undefined) return { bars: 0, symbols: missed.length };
 
   let bars = 0;
+  const rejections: VenueError[] = [];
   for (let index = 0; index < missed.length; index += SYMBOLS_MAX) {
     const chunk = missed.slice(index, index + SYMBOLS_MAX);
-    bars += await readChunk(run, chunk, signal);
+    bars += await readApart(run, chunk, signal, rejections);
   }
+  const [first] = rejections;
+  if (first !== undefined) throw first;
   board.gapSeconds = 0;
   return { bars, symbols: missed.length };
 }
@@ -57,6 +61,30 @@ export async function readMissedBars(
 interface Missed {
   readonly symbol: string;
   readonly gaps: readonly Interval[];
+}
+
+/** A symbol that REST takes offence at is found by halving: it must not cost the others their bars. */
+async function readApart(
+  run: FeedRun,
+  chunk: readonly Missed[],
+  signal: AbortSignal,
+  rejections: VenueError[],
+): Promise<number> {
+  try {
+    return await readChunk(run, chunk, signal);
+  } catch (error) {
+    if (!(error instanceof VenueError) || error.failure !== "rejected")
+      throw error;
+    if (chunk.length === 1) {
+      rejections.push(error);
+      return 0;
+    }
+    const middle = chunk.length >> 1;
+    return (
+      (await readApart(run, chunk.slice(0, middle), signal, rejections)) +
+      (await readApart(run, chunk.slice(middle), signal, rejections))
+    );
+  }
 }
 
 /** One reading from the first gap to the last; bars between the gaps are written again, which changes nothing. */

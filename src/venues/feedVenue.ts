@@ -39,6 +39,8 @@ export type FeedControl =
       readonly kind: FeedErrorKind;
       readonly code: number;
       readonly reason: string;
+      /** The next dial waits so long at least. */
+      readonly retryAfterMs?: number;
     };
 
 /** A frame, read. What could not be read is kept whole, and the rest of the frame is good. */

@@ -188,7 +188,7 @@ test("after a start no time of the wanted days is unknown", async () => {
   ]).toEqual([[], []]);
 });
 
-test("after a downtime only the hole is read", async () => {
+test("after a downtime the hole is read, and before it what healing would have looked at again", async () => {
   const script = accountScript();
   script.venue.orders.push(orderOf(1, NOW - 3 * DAY));
   await backfilled(script);
@@ -196,8 +196,26 @@ test("after a downtime only the hole is read", async () => {
   script.venue.orders.push(orderOf(2, NOW + HOUR));
   expect((await backfilled(script, NOW + 2 * HOUR)).orders).toBe(1);
   const [hole] = readings(script.venue, "/v2/orders");
-  expect(hole?.get("after")).toBe(iso(NOW - 1));
+  expect(hole?.get("after")).toBe(iso(NOW - 2 * MINUTE - 1));
   expect(hole?.get("until")).toBe(iso(NOW + 2 * HOUR));
+});
+
+test("an order that was busted in a downtime, after its end had been read, is right after it", async () => {
+  const script = accountScript();
+  const filled = orderOf(1, NOW - MINUTE, {
+    status: "filled",
+    filled_qty: "10",
+  });
+  script.venue.orders.push(filled);
+  await backfilled(script);
+  script.venue.orders = [
+    { ...filled, filled_qty: "4", updated_at: iso(NOW + HOUR) },
+  ];
+  await backfilled(script, NOW + 2 * HOUR);
+  expect(script.store.orders.get(filled.id)).toMatchObject({
+    status: "filled",
+    filled_qty: "4",
+  });
 });
 
 test("a row that appears under a time that was read already is found at the next start", async () => {

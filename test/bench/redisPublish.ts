@@ -2,8 +2,8 @@
  * Trades from a socket to Redis: parsed, normalised, routed, queued and published,
  * against a loop that parses the same frames and publishes the same texts with the
  * same client, and nothing else; then how long a trade takes on its way to a
- * consumer, and what becomes of a burst while Redis stands still. Argument:
- * seconds of the steady flow (600 shows whether memory stays flat).
+ * consumer, and what becomes of a burst while Redis stands still. Argument: seconds
+ * of a longer flow besides (600 shows whether memory stays flat).
  */
 import { join } from "node:path";
 import { createActor } from "xstate";
@@ -31,7 +31,14 @@ import {
 import { alpacaFeed } from "../../src/venues/alpaca/marketData.ts";
 import { startRedis } from "../support/redisServer.ts";
 import { scratchDirectory } from "./place.ts";
-import { compare, type Round, sayTarget, whole } from "./rounds.ts";
+import {
+  compare,
+  hundredths,
+  median,
+  type Round,
+  sayTarget,
+  whole,
+} from "./rounds.ts";
 import { spawnChild } from "./spawn.ts";
 import type { Asked, Report } from "./tradeVenue.ts";
 
@@ -45,7 +52,9 @@ const RING_LENGTH_MAX = 50_000;
 
 const BURST = 500_000;
 const STEADY_PER_SECOND = 20_000;
-const STEADY_MS = Number(process.argv[2] ?? 20) * SECOND;
+const WINDOWS = 3;
+const WINDOW_MS = 10 * SECOND;
+const LONG_MS = Number(process.argv[2] ?? 0) * SECOND;
 const BURST_PER_SECOND = 100_000;
 const PAUSE_MS = 1500;
 
@@ -67,17 +76,24 @@ await compare({
 ask({ do: "hear" });
 await venue.next();
 console.log(
-  `redisPublish: ${whole(STEADY_PER_SECOND)} trades a second for ${STEADY_MS / SECOND} s, frame to consumer`,
+  `redisPublish: ${whole(STEADY_PER_SECOND)} trades a second, frame to consumer`,
 );
-await steady("bare", openBare);
-const { p99Ms } = await steady("real", openOurs);
-sayTarget(`p99 ${p99Ms.toFixed(2)} ms`, "under 5 ms", p99Ms < 5);
+const delaysMs: number[] = [];
+for (let window = 0; window < WINDOWS; window++) {
+  await steady("bare", openBare, WINDOW_MS);
+  delaysMs.push((await steady("real", openOurs, WINDOW_MS)).p99Ms);
+}
+sayTarget(
+  `median of p99 ${hundredths(median(delaysMs))} ms`,
+  "under 5 ms",
+  median(delaysMs) < 5,
+);
+if (LONG_MS > 0) await steady("real", openOurs, LONG_MS);
 await burst(
   "keep",
   openSpool({ path: join(scratch.path, "spool"), sinks: ["redis"] }),
 );
 await burst("drop", ring());
-process.exit(0);
 
 async function roundOf(open: () => Promise<Way>): Promise<Round> {
   await using way = await open();
@@ -99,15 +115,19 @@ async function feed(published: () => number): Promise<void> {
   }
 }
 
-async function steady(name: string, open: () => Promise<Way>): Promise<Report> {
-  const count = (STEADY_PER_SECOND * STEADY_MS) / SECOND;
+async function steady(
+  name: string,
+  open: () => Promise<Way>,
+  ms: number,
+): Promise<Report> {
+  const count = (STEADY_PER_SECOND * ms) / SECOND;
   await using _way = await open();
   const cpu = process.cpuUsage();
   ask({ do: "stream", count, perSecond: STEADY_PER_SECOND });
   const megabytes: number[] = [];
   const watching = setInterval(
     () => megabytes.push(process.memoryUsage.rss() / 2 ** 20),
-    STEADY_MS / 10,
+    ms / 5,
   );
   const report = await allHeard(count);
   clearInterval(watching);
@@ -116,7 +136,7 @@ async function steady(name: string, open: () => Promise<Way>): Promise<Report> {
     `  ${name}: p50 ${report.p50Ms.toFixed(2)} ms, p99 ${report.p99Ms.toFixed(2)} ms, max ${report.maxMs.toFixed(1)} ms; ${whole(report.heard)} of ${whole(count)} heard, ${report.overtaken} overtaken`,
   );
   console.log(
-    `    ${((user + system) / 10 / STEADY_MS).toFixed(0)} % of a core; memory in MB: ${megabytes.map(whole).join(", ")}`,
+    `    ${((user + system) / 10 / ms).toFixed(0)} % of a core; memory in MB: ${megabytes.map(whole).join(", ")}`,
   );
   return report;
 }

@@ -309,10 +309,14 @@ export class MemoryFeedStore implements FeedStore {
           to: Date.parse(fact.to),
         }))
         .filter(({ to }) => to >= after);
-    return union([
+    const known: KnownInterval[] = union([
       ...subtract(of("live"), of("deaf")),
       ...of("healed", "confirmed_empty"),
     ]);
+    const isOlder = this.facts.some(
+      (fact) => fact.symbol === symbol && Date.parse(fact.from) < after,
+    );
+    return isOlder ? [...known, { from: after, to: after }] : known;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Rows of a day file: minutes of all symbols as comma separated text, read from
  * its bytes as they come. A file has millions of rows, of which a text each, and
- * eight more for its fields, would cost three times as much.
+ * eight more for its fields, would cost twice as much.
  */
 import { msOfNewYork } from "../../../schema/instant.ts";
 import type { AssetClass, Bar } from "../../../schema/market.ts";
@@ -117,10 +117,13 @@ export class FlatFileRows {
     if (places === undefined)
       return this.#readHeader(decoder.decode(bytes.subarray(from, to)));
     const fields = this.#split(bytes, from, to);
+    const known =
+      fields > places.ticker
+        ? this.#tickerAt(bytes, places.ticker)
+        : "unreadable";
+    if (known === "unwanted") return;
     if (fields !== this.#columns)
       return this.#setAside(bytes, from, to, `${fields} fields`);
-    const known = this.#tickerAt(bytes, places.ticker);
-    if (known === "unwanted") return;
     if (known === "unreadable")
       return this.#setAside(bytes, from, to, "no ticker");
     const bar = this.#readRow(bytes, places, known.symbol);

@@ -129,14 +129,6 @@ export function createPolygonRest(settings: {
   };
 }
 
-/**
- * Whether the key is good and only its plan does not reach what was asked for: a
- * kind of data, or days before its history.
- */
-export function isBeyondPlan(error: unknown): boolean {
-  return error instanceof VenueError && error.status === 403;
-}
-
 /** A ticker in a path: its colon stays, as the venue's own clients have it. */
 export function pathPart(ticker: string): string {
   return encodeURIComponent(ticker).replaceAll("%3A", ":");

@@ -7,6 +7,7 @@ import type { Server, ServerWebSocket } from "bun";
 import { SECOND } from "../../../clock.ts";
 import type { FaultBoard } from "../faults.ts";
 import { accountOf, type Credentials, isIntroduced } from "../rest.ts";
+import { Agenda, type Wishes } from "./agenda.ts";
 import {
   ERRORS,
   frameOf,
@@ -14,12 +15,11 @@ import {
   type MarketErrorCode,
   type MarketPath,
   readFrame,
-  type SentChannel,
 } from "./language.ts";
 import { orderBookMessage, type WireMessage } from "./messages.ts";
 import type { MarketPlan } from "./plans.ts";
 import { DELAY_MS } from "./rest.ts";
-import { quoteAt, type Sent, sentBetween } from "./schedule.ts";
+import { quoteAt } from "./schedule.ts";
 import { Slots } from "./slots.ts";
 import {
   acknowledgement,
@@ -54,8 +54,8 @@ export interface MarketConnection {
   /** Until when he has to say who he is. */
   overdueMs: number;
   subscription: Subscription;
-  /** By symbol, what the subscription comes to. */
-  wishes: ReadonlyMap<string, ReadonlySet<SentChannel>>;
+  /** What the subscription comes to; absent before the first one. */
+  agenda: Agenda | undefined;
   /** Messages that wait for their successors. */
   heldBack: readonly WireMessage[] | undefined;
 }
@@ -121,7 +121,7 @@ export class MarketStreamFace {
       account: undefined,
       overdueMs: now() + AUTH_MS_MAX,
       subscription: new Map(),
-      wishes: new Map(),
+      agenda: undefined,
       heldBack: undefined,
     };
     return server.upgrade(request, { data })
@@ -174,39 +174,23 @@ export class MarketStreamFace {
   /** Sends what became due since the last time. */
   tick(): void {
     const { marketNow, now } = this.options;
-    const fromMs = this.#sentToMs;
-    const toMs = marketNow();
-    this.#sentToMs = Math.max(fromMs, toMs);
+    const toMs = Math.max(this.#sentToMs, marketNow());
+    this.#sentToMs = toMs;
     for (const socket of this.#sockets) {
       const { account, overdueMs } = socket.data;
-      if (account !== undefined) this.#sendDue(socket, fromMs, toMs);
+      if (account !== undefined) this.#sendDue(socket, toMs);
       else if (overdueMs <= now()) this.#complain(socket, 404);
     }
   }
 
-  #sendDue(socket: Socket, fromMs: number, toMs: number): void {
-    const { path, wishes } = socket.data;
-    const lagMs = path === "/v2/delayed_sip" ? DELAY_MS : 0;
-    const due: Sent[] = [];
-    for (const [symbol, channels] of wishes)
-      for (const sent of sentBetween(
-        this.options.tape,
-        symbol,
-        fromMs - lagMs,
-        toMs - lagMs,
-        channels,
-      ))
-        due.push(sent);
-    due.sort((a, b) => a.atMs - b.atMs);
+  #sendDue(socket: Socket, toMs: number): void {
+    const due = socket.data.agenda?.take(toMs - lagOf(socket.data)) ?? [];
     for (
       let from = 0;
       from < due.length && this.#sockets.has(socket);
       from += FRAME_LENGTH_MAX
     )
-      this.#deliver(
-        socket,
-        due.slice(from, from + FRAME_LENGTH_MAX).map(({ message }) => message),
-      );
+      this.#deliver(socket, due.slice(from, from + FRAME_LENGTH_MAX));
   }
 
   #authenticate(
@@ -246,22 +230,23 @@ export class MarketStreamFace {
     const { symbolsMax } = plan;
     const next = changed(data.subscription, frame, { path, symbolsMax });
     if (typeof next === "number") return this.#complain(socket, next);
-    const before = data.wishes;
+    const before = data.agenda?.wishes;
     data.subscription = faults.strikes("partial-grant", path)
       ? new Map([...next].filter(([channel]) => channel !== "trades"))
       : next;
-    data.wishes = wishesOf(path, data.subscription, tape.symbols);
+    const wishes = wishesOf(path, data.subscription, tape.symbols);
+    // What became due since the last tick comes with the next one.
+    data.agenda = new Agenda(tape, wishes, this.#sentToMs - lagOf(data));
     this.#send(socket, [acknowledgement(path, data.subscription)]);
-    if (isCryptoPath(path)) this.#sendBooks(socket, before);
+    if (isCryptoPath(path)) this.#sendBooks(socket, wishes, before);
   }
 
   /** Of symbols that are new to it a client gets the whole order book first. */
-  #sendBooks(socket: Socket, before: MarketConnection["wishes"]): void {
+  #sendBooks(socket: Socket, wishes: Wishes, before: Wishes | undefined): void {
     const books: WireMessage[] = [];
-    for (const [symbol, channels] of socket.data.wishes) {
+    for (const [symbol, channels] of wishes) {
       if (!channels.has("orderbooks")) continue;
-      if (before.get(symbol)?.has("orderbooks") === true) continue;
-      // As of the last tick: what changed since comes with the next one.
+      if (before?.get(symbol)?.has("orderbooks") === true) continue;
       const quote = quoteAt(this.options.tape, symbol, this.#sentToMs);
       if (quote !== undefined)
         books.push(orderBookMessage(symbol, quote, undefined));
@@ -337,4 +322,9 @@ function slotOf({
   path,
 }: Pick<MarketConnection, "account" | "path">): string {
   return `${account} ${path}`;
+}
+
+/** How far behind the market the feed is. */
+function lagOf({ path }: MarketConnection): number {
+  return path === "/v2/delayed_sip" ? DELAY_MS : 0;
 }
