@@ -1,5 +1,6 @@
 /** The sinks and the control plane of market data, as data: a row a sink. */
 import type { BarRecord } from "../schema/market.ts";
+import type { RegistryMessage } from "../schema/registry.ts";
 import { SECOND } from "../src/clock.ts";
 import type { Trigger } from "../src/flow/batch.ts";
 import type { Logger } from "../src/log.ts";
@@ -22,6 +23,7 @@ import {
   firestoreQuotes,
   postgresQuotes,
 } from "./sinks/quoteWriters.ts";
+import { kafkaWriter } from "./sinks/kafka.ts";
 import { redisWriter } from "./sinks/redis.ts";
 import { sink, type SinkInput } from "./sinks/sink.ts";
 import type { Child } from "./supervision/plan.ts";
@@ -41,6 +43,7 @@ export function marketSinks(topology: Topology, log: Logger): Child[] {
           }),
     }),
     ...redisSink(topology, market, log),
+    ...kafkaSink(topology, market, log),
     ...market.lanes.map((lane): Child => ({
       id: lane.sink,
       logic: quoteSink,
@@ -115,6 +118,32 @@ function redisSink(
         },
       });
   return [sinkChild("redis", { outbox: redis, writer })];
+}
+
+function kafkaSink(
+  { config, metrics }: Topology,
+  { kafka, written }: MarketTopology,
+  log: Logger,
+): Child[] {
+  const address = config.market.kafka;
+  if (kafka === undefined || address === undefined) return [];
+  const writer = config.dryRun
+    ? dryRunMarketWriter<RegistryMessage & { kind: string }>("kafka", log)
+    : kafkaWriter({
+        address,
+        onWritten(messages, trigger) {
+          written.kafka += messages.length;
+          for (const { type } of messages)
+            metrics.rows.inc({ sink: "kafka", kind: type });
+          metrics.batches.inc({ sink: "kafka", trigger });
+        },
+      });
+  return [
+    sinkChild("kafka", {
+      outbox: kafka,
+      writer: writer as Writer<RegistryMessage>,
+    }),
+  ];
 }
 
 function countBars(

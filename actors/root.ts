@@ -8,7 +8,9 @@
  *        ├─ sinks    (one_for_one)   postgres · bars · redis · quotes-postgres · quotes-firestore
  *        ├─ control  (one_for_one)   ownership · subscriptions · heartbeat · deadline
  *        ├─ accounts (one_for_one)   account/<slug>: stream · backfill · healer
- *        └─ feeds    (one_for_one)   feed/stock · feed/crypto: stream · healer
+ *        ├─ feeds    (one_for_one)   feed/stock · feed/crypto · feed/polygon-…: stream · healer
+ *        ├─ registry (one_for_one)   executor · schedule · run/<symbol>
+ *        └─ candles  (one_for_one)   consumer
  */
 import { createActor } from "xstate";
 import { backoffMs } from "../src/backoff.ts";
@@ -21,6 +23,11 @@ import { http } from "./control/http.ts";
 import { ownership } from "./control/ownership.ts";
 import { feedChild } from "./feeds/feedChild.ts";
 import { marketControl, marketSinks } from "./market.ts";
+import {
+  candleChildren,
+  registryChildren,
+  type RunReach,
+} from "./registryTree.ts";
 import { accountWriter } from "./sinks/account.ts";
 import { sink } from "./sinks/sink.ts";
 import { watchLifecycle } from "./supervision/lifecycle.ts";
@@ -41,7 +48,7 @@ export function startTree(input: TreeInput): Tree {
     input: rootPlan(input, {
       stop: () => root.send({ type: "shutdown" }),
       assign: (isHeld) => {
-        const { roster, market, runOf } = input.topology;
+        const { roster, feeds, runOf } = input.topology;
         const accounts = roster.accounts.filter(({ slug }) =>
           isHeld(`account/${slug}`),
         );
@@ -49,10 +56,22 @@ export function startTree(input: TreeInput): Tree {
           findActor(root, "pipeline/accounts"),
           accounts.map((account) => accountChild(runOf(account))),
         );
-        const feeds = (market?.feeds ?? []).filter(({ venue }) =>
-          isHeld(`feed/${venue.id}`),
-        );
-        assign(findActor(root, "pipeline/feeds"), feeds.map(feedChild));
+        const held = feeds.filter(({ venue }) => isHeld(`feed/${venue.id}`));
+        assign(findActor(root, "pipeline/feeds"), held.map(feedChild));
+      },
+      runs: {
+        start: (child) =>
+          findActor(root, "pipeline/registry")?.send({
+            type: "child.added",
+            child,
+          }),
+        stop: (id) =>
+          findActor(root, "pipeline/registry")?.send({
+            type: "child.removed",
+            id,
+          }),
+        isRunning: (id) =>
+          findActor(root, `pipeline/registry/${id}`) !== undefined,
       },
     }),
     inspect: watchLifecycle(input.log),
@@ -78,13 +97,14 @@ interface Reach {
   readonly stop: () => void;
   /** Makes exactly what is held run. */
   readonly assign: (isHeld: (name: string) => boolean) => void;
+  readonly runs: RunReach;
 }
 
 function rootPlan(
   { topology, log, http: server, embedded }: TreeInput,
   reach: Reach,
 ): Plan {
-  const { config, database, market, outbox } = topology;
+  const { config, database, outbox } = topology;
   const isEmbedded = embedded.postgres || embedded.venue !== undefined;
 
   const sinks = group("sinks", "one_for_one", 4 * SECOND, [
@@ -122,7 +142,13 @@ function rootPlan(
     [],
     topology.roster.accounts.length,
   );
-  const feeds = group("feeds", "one_for_one", 2.5 * SECOND, [], 2);
+  const feeds = group(
+    "feeds",
+    "one_for_one",
+    2.5 * SECOND,
+    [],
+    topology.feeds.length,
+  );
 
   return planOf("one_for_one", [
     ...when(server, (given): Child => ({
@@ -159,7 +185,9 @@ function rootPlan(
       sinks,
       control,
       accounts,
-      ...(market === undefined ? [] : [feeds]),
+      ...(topology.feeds.length === 0 ? [] : [feeds]),
+      ...optionalGroup("registry", registryChildren(topology, log, reach.runs)),
+      ...optionalGroup("candles", candleChildren(topology)),
     ]),
   ]);
 }
@@ -178,6 +206,13 @@ function group(
     restart: "permanent",
     graceMs,
   };
+}
+
+/** A group that nobody is in is not there. */
+function optionalGroup(id: string, children: readonly Child[]): Child[] {
+  return children.length === 0
+    ? []
+    : [group(id, "one_for_one", 2.5 * SECOND, children)];
 }
 
 /** Intensity scales with the children: two restarts each within a minute, and never fewer than six in all. */

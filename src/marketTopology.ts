@@ -10,6 +10,7 @@ import type {
   MarketMessage,
   Quote,
 } from "../schema/market.ts";
+import type { RegistryMessage } from "../schema/registry.ts";
 import { assetClassOf } from "../schema/symbol.ts";
 import type { Config } from "./config.ts";
 import type { FeedAccess, MarketConfig } from "./config/market.ts";
@@ -79,12 +80,14 @@ export interface MarketTopology {
   readonly bars: Outbox<BarRecord>;
   /** Absent without Redis. */
   readonly redis: Outbox<PublishedMessage> | undefined;
+  /** Bars, snapshots and markers of the registry; absent without Kafka. */
+  readonly kafka: Outbox<RegistryMessage> | undefined;
   readonly lanes: readonly QuoteLane[];
   readonly quotes: QuoteBoard;
   /** Rows and messages that reached their store. */
-  readonly written: { bars: number; redis: number };
+  readonly written: { bars: number; redis: number; kafka: number };
   /** What gave way under the declared policy, or could not be taken by anything. */
-  readonly dropped: { bars: number; redis: number };
+  readonly dropped: { bars: number; redis: number; kafka: number };
   /** Heartbeats written to Firestore. */
   readonly beats: { count: number };
   close(): Promise<void>;
@@ -94,10 +97,12 @@ export interface MarketTopology {
 export function marketSpools(directory: string): {
   bars: string;
   redis: string;
+  kafka: string;
 } {
   return {
     bars: join(directory, "spool-bars.sqlite"),
     redis: join(directory, "spool-redis.sqlite"),
+    kafka: join(directory, "spool-kafka.sqlite"),
   };
 }
 
@@ -107,7 +112,8 @@ export interface MarketTopologyInput {
   readonly session: string;
   /** Also of market data, unless that has a database of its own. */
   readonly accountsDatabase: Database;
-  readonly access: FeedAccess;
+  /** What Alpaca's feeds are asked with; absent: none of them runs. */
+  readonly access: FeedAccess | undefined;
 }
 
 export function createMarketTopology(
@@ -120,7 +126,7 @@ export function createMarketTopology(
   const book = new SubscriptionBook(market.defaults);
   const wantedChanged = new Notice();
   const quotes = emptyQuoteBoard();
-  const dropped = { bars: 0, redis: 0 };
+  const dropped = { bars: 0, redis: 0, kafka: 0 };
   const drop = (sink: "bars" | "redis", kind: string) => {
     dropped[sink]++;
     metrics.sinkDropped.inc({ sink, kind });
@@ -149,6 +155,15 @@ export function createMarketTopology(
             lengthMax: RING_LENGTH_MAX,
             onDropped: ({ kind }) => drop("redis", kind),
           }),
+    inFlight: [],
+  };
+  const kafka: Outbox<RegistryMessage> | undefined = market.kafka && {
+    sink: "kafka",
+    queue: new BoundedQueue(QUEUE_LENGTH_MAX),
+    spool: openSpool({
+      path: config.dryRun ? ":memory:" : paths.kafka,
+      sinks: ["kafka"],
+    }),
     inFlight: [],
   };
   const lanes: QuoteLane[] = [
@@ -203,7 +218,7 @@ export function createMarketTopology(
     for (const { coalescer } of lanes) coalescer.set(quote.symbol, latest);
   }
 
-  function createRuns(): FeedRun[] {
+  function createRuns(access: FeedAccess): FeedRun[] {
     // All feeds of one key share its budget.
     const rest = createAlpacaRest({
       account: access,
@@ -278,18 +293,20 @@ export function createMarketTopology(
     database,
     book,
     wantedChanged,
-    feeds: createRuns(),
+    feeds: access === undefined ? [] : createRuns(access),
     router,
     bars,
     redis,
+    kafka,
     lanes,
     quotes,
-    written: { bars: 0, redis: 0 },
+    written: { bars: 0, redis: 0, kafka: 0 },
     dropped,
     beats: { count: 0 },
     async close() {
       bars.spool.close();
       redis?.spool.close();
+      kafka?.spool.close();
       if (database !== accountsDatabase) await database.close();
     },
   };

@@ -1,45 +1,73 @@
 /** What outlives every actor on the side of the symbol registry: jobs, streaming symbols, and the way of its messages. */
-import type { BarRecord } from "../schema/market.ts";
+import type { AssetClass, BarRecord } from "../schema/market.ts";
 import type { RegistryMessage } from "../schema/registry.ts";
 import { assetClassOf } from "../schema/symbol.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import type { PolygonAccess } from "./config/market.ts";
+import { ActivityMemory } from "./feeds/activity.ts";
+import { emptyFeedBoard, emptyFeedStore, type FeedRun } from "./feeds/run.ts";
+import { DialSchedule } from "./flow/dials.ts";
 import { Notice } from "./flow/notice.ts";
-import type { Outbox } from "./flow/outbox.ts";
+import { offerOrSetAside } from "./flow/outbox.ts";
 import type { Logger } from "./log.ts";
+import type { MarketTopology } from "./marketTopology.ts";
+import type { Metrics } from "./metrics.ts";
 import { JobBoard } from "./registry/jobs.ts";
-import { barOf } from "./registry/messages.ts";
+import { fillGaps } from "./registry/gaps.ts";
+import { barOf, candleOf } from "./registry/messages.ts";
 import type { RegistryRun, StreamSet } from "./registry/run.ts";
 import { ScheduleBoard } from "./registry/scheduleBoard.ts";
 import type { Database } from "./stores/postgres/database.ts";
+import { feedStore } from "./stores/postgres/marketStore.ts";
 import { registryStore } from "./stores/postgres/registryStore.ts";
-import type { RegistryVenue } from "./venues/registryVenue.ts";
+import { polygonHistory } from "./venues/polygon/history.ts";
+import { createPolygonRest, polygonBudget } from "./venues/polygon/rest.ts";
+import { polygonFeed } from "./venues/polygon/stream.ts";
+import { polygonVenue } from "./venues/polygon/venue.ts";
 
 export interface RegistryTopology {
   readonly database: Database;
   readonly board: JobBoard;
   readonly scheduleBoard: ScheduleBoard;
   readonly streams: Streams;
+  /** The feeds of symbols that stream. */
+  readonly feeds: readonly FeedRun[];
+  /** Finds missing minutes and reads what the venue has of them. */
+  fillGaps(run: RegistryRun, signal: AbortSignal): Promise<void>;
   /** With the log of the process; made once it is there. */
   runWith(log: Logger): RegistryRun;
 }
 
 export interface RegistryTopologyInput {
   readonly config: Config;
+  readonly metrics: Metrics;
   readonly session: string;
-  readonly database: Database;
-  readonly venue: RegistryVenue;
-  /** The store of bars: where messages go without Kafka. */
-  readonly bars: Outbox<BarRecord>;
-  /** Present with Kafka: then everything goes there. */
-  readonly kafka: Outbox<RegistryMessage> | undefined;
+  readonly access: PolygonAccess;
+  /** Its store of bars and, with Kafka, its outbox there: where messages go. */
+  readonly market: MarketTopology;
 }
 
 export function createRegistryTopology(
   input: RegistryTopologyInput,
 ): RegistryTopology {
-  const { config, session, database, venue, bars, kafka } = input;
+  const { config, metrics, session, access, market } = input;
+  const { bars, database, kafka } = market;
   const streams = new Streams();
+  const rest = createPolygonRest({
+    key: access,
+    budget: polygonBudget(access),
+    onReply: (status) =>
+      metrics.venueRequests.inc({
+        account: "registry",
+        status: status === 0 ? "error" : String(status),
+      }),
+  });
+  const venue = polygonVenue({
+    rest,
+    files: access.files,
+    onMalformed: ({ raw, reason }) => setAside(raw, reason),
+  });
 
   async function publish(
     message: RegistryMessage,
@@ -50,11 +78,84 @@ export function createRegistryTopology(
     if (record !== undefined) await bars.queue.put(record, signal);
   }
 
+  /** The same for the live stream, which cannot wait. */
+  function publishNow(message: RegistryMessage): void {
+    if (kafka !== undefined) {
+      if (!offerOrSetAside(kafka, message)) drop("kafka", message.type);
+      return;
+    }
+    const record = recordOf(message);
+    if (record !== undefined) keepNow(record);
+  }
+
+  function keepNow(record: BarRecord): void {
+    if (!offerOrSetAside(bars, record)) drop("bars", record.kind);
+  }
+
+  function drop(sink: "bars" | "kafka", kind: string): void {
+    market.dropped[sink]++;
+    metrics.sinkDropped.inc({ sink, kind });
+  }
+
+  function setAside(raw: string, reason: string): void {
+    metrics.deadLetters.inc({ account: "registry" });
+    keepNow({
+      kind: "malformed",
+      feed: venue.source,
+      raw,
+      reason,
+      receivedAtMs: systemClock.now(),
+    });
+  }
+
+  function createFeed(assetClass: AssetClass): FeedRun {
+    const feed = polygonFeed({
+      assetClass,
+      streamUrl: access.streamUrl,
+      apiKey: access.apiKey,
+      channels: ["bars"],
+    });
+    return {
+      // The simulated market never rests.
+      venue:
+        config.venue === "simulated" ? { ...feed, isOpen: () => true } : feed,
+      history: polygonHistory({
+        rest,
+        assetClass,
+        onMalformed: ({ raw, reason }) => setAside(raw, reason),
+      }),
+      session,
+      clock: systemClock,
+      dials: new DialSchedule(config.reconnect),
+      store: config.dryRun ? emptyFeedStore : feedStore(database),
+      wanted: () => ({ bars: streams.of(assetClass) }),
+      wantedChanged: streams.changed,
+      deliver(messages) {
+        for (const message of messages)
+          if (message.kind === "bar") publishNow(candleOf(message, "stream"));
+      },
+      // What was missed goes the way of what is streamed; facts are for the store alone.
+      keep: async (record, signal) =>
+        record.kind === "bar"
+          ? publish(candleOf(record, "stream"), signal)
+          : bars.queue.put(record, signal),
+      keepNow,
+      setAside,
+      activity: new ActivityMemory(),
+      listening: new Notice(),
+      healingWanted: new Notice(),
+      healingIntervalMs: config.healing.intervalMs,
+      board: emptyFeedBoard(),
+    };
+  }
+
   return {
     database,
     board: new JobBoard(() => systemClock.now()),
     scheduleBoard: new ScheduleBoard(),
     streams,
+    feeds: [createFeed("stock"), createFeed("crypto")],
+    fillGaps: async (run, signal) => fillGaps(run, database, signal),
     runWith: (log) => ({
       venue,
       store: registryStore(database, {
@@ -66,14 +167,7 @@ export function createRegistryTopology(
       leaseMs: config.leaseMs,
       backfillDays: config.backfillDays,
       publish,
-      setAside: (raw, reason) =>
-        void bars.queue.offer({
-          kind: "malformed",
-          feed: venue.source,
-          raw,
-          reason,
-          receivedAtMs: systemClock.now(),
-        }),
+      setAside,
       streams,
       usesKafka: kafka !== undefined,
       usesRedis: config.market.redis !== undefined,

@@ -51,15 +51,14 @@ function mirrorAccounts(metrics: Metrics, { roster, runOf }: Topology): void {
   }
 }
 
-function mirrorFeeds(metrics: Metrics, { market }: Topology): void {
-  if (market === undefined) return;
-  for (const { board, dials, venue } of market.feeds) {
+function mirrorFeeds(metrics: Metrics, { feeds, market }: Topology): void {
+  for (const { board, dials, venue } of feeds) {
     const account = `feed/${venue.id}`;
     metrics.gapSeconds.set({ account, stream: "bars" }, board.gapSeconds);
     metrics.reconnects.inc({ account }, reconnectsOf(dials));
     metrics.marketMessages.inc({ feed: venue.id }, board.messages);
   }
-  for (const [kind, count] of market.router.untaken)
+  for (const [kind, count] of market?.router.untaken ?? [])
     metrics.marketUntaken.inc({ kind }, count);
 }
 

@@ -44,7 +44,7 @@ export function serviceStatus(
     accounts: roster.accounts.map((account) =>
       accountStatus(topology, account, tree),
     ),
-    feeds: (market?.feeds ?? []).map((run) => feedStatus(run, tree)),
+    feeds: topology.feeds.map((run) => feedStatus(run, tree)),
     sinks: [
       sinkStatus(topology, tree),
       ...(market === undefined ? [] : marketSinkStatuses(market, tree)),

@@ -11,7 +11,8 @@ import { type AccountRun, emptyBoard } from "./accounts/run.ts";
 import { emptyStore } from "./accounts/store.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import type { FeedAccess } from "./config/market.ts";
+import type { FeedAccess, PolygonAccess } from "./config/market.ts";
+import type { FeedRun } from "./feeds/run.ts";
 import { DialSchedule } from "./flow/dials.ts";
 import { Notice } from "./flow/notice.ts";
 import type { Outbox } from "./flow/outbox.ts";
@@ -20,6 +21,10 @@ import { RateBudget } from "./flow/rate.ts";
 import { openSpool } from "./flow/spool.ts";
 import { createMarketTopology, type MarketTopology } from "./marketTopology.ts";
 import type { Metrics } from "./metrics.ts";
+import {
+  createRegistryTopology,
+  type RegistryTopology,
+} from "./registryTopology.ts";
 import { accountStore } from "./stores/postgres/accountStore.ts";
 import { Database } from "./stores/postgres/database.ts";
 import { createAlpacaRest } from "./venues/alpaca/rest.ts";
@@ -43,6 +48,10 @@ export interface Topology {
   readonly roster: Roster;
   /** Feeds and their sinks; absent where none can run. */
   readonly market: MarketTopology | undefined;
+  /** The symbol registry; absent without a key of its venue. */
+  readonly registry: RegistryTopology | undefined;
+  /** Every feed there is, of whichever venue. */
+  readonly feeds: readonly FeedRun[];
   /** The run of an account; the same one until its credentials or addresses change. */
   runOf(account: Account): AccountRun;
   close(): Promise<void>;
@@ -62,13 +71,15 @@ export interface TopologyOptions {
   readonly predecessor?: string | undefined;
   /** What market-data feeds are asked with; without it there are none. */
   readonly feedAccess?: FeedAccess | undefined;
+  /** What the registry's venue is asked with; without it there is none. */
+  readonly polygonAccess?: PolygonAccess | undefined;
 }
 
 export function createTopology(
   config: Config,
   accounts: readonly Account[],
   metrics: Metrics,
-  { predecessor, feedAccess }: TopologyOptions = {},
+  { predecessor, feedAccess, polygonAccess }: TopologyOptions = {},
 ): Topology {
   const startedAtMs = systemClock.now();
   const session = `${hostname()}-${process.pid}-${startedAtMs}`;
@@ -85,7 +96,7 @@ export function createTopology(
   };
   const runs = new Map<string, AccountRun>();
   const market =
-    feedAccess === undefined
+    feedAccess === undefined && polygonAccess === undefined
       ? undefined
       : createMarketTopology({
           config,
@@ -93,6 +104,16 @@ export function createTopology(
           session,
           accountsDatabase: database,
           access: feedAccess,
+        });
+  const registry =
+    market === undefined || polygonAccess === undefined
+      ? undefined
+      : createRegistryTopology({
+          config,
+          metrics,
+          session,
+          access: polygonAccess,
+          market,
         });
 
   function createRun(account: Account): AccountRun {
@@ -137,6 +158,8 @@ export function createTopology(
     outbox,
     roster: { accounts, changed: new Notice() },
     market,
+    registry,
+    feeds: [...(market?.feeds ?? []), ...(registry?.feeds ?? [])],
     runOf(account) {
       const known = runs.get(account.slug);
       if (known !== undefined && Bun.deepEquals(known.account, account))

@@ -77,10 +77,10 @@ export const ownership = fromTask<OwnershipInput>(
   },
 );
 
-function leasesOf({ roster, market }: Topology): string[] {
+function leasesOf({ roster, feeds }: Topology): string[] {
   return [
     ...roster.accounts.map(({ slug }) => `account/${slug}`),
-    ...(market?.feeds ?? []).map(({ venue }) => `feed/${venue.id}`),
+    ...feeds.map(({ venue }) => `feed/${venue.id}`),
   ];
 }
 

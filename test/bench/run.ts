@@ -11,6 +11,7 @@ const BENCHMARKS = [
   "firstRow",
   "redisPublish",
   "feedVerdict",
+  "quotes",
 ];
 
 const named = process.argv.slice(2);

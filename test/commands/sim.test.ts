@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SECOND, within } from "../../src/clock.ts";
+import { SECOND, sleep, within } from "../../src/clock.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 
@@ -110,6 +110,46 @@ describe("sim", () => {
       message: "fault_injected",
       fault: { kind: "rest-500" },
     });
+  });
+
+  test("plays recorded days, at the speed that it is told", async () => {
+    const days = join(scriptOf("[]"), "..");
+    const startNanos = `${Date.parse("2026-09-16T13:30:00Z")}000000`;
+    writeFileSync(
+      join(days, "2026-09-16.csv"),
+      `ticker,volume,open,close,high,low,window_start,transactions\nAAPL,552,256,256.07,256.19,256,${startNanos},5\n`,
+    );
+    const flags = ["--port", "0", "--replay", days, "--speed", "600"];
+    await using program = new Program(...flags);
+    const { url, text } = await program.introduction();
+    const [, keyId = "", secretKey = ""] =
+      /paper: key (\w+), secret (\S+)/.exec(text) ?? [];
+    const bars = async () => {
+      const answer = await fetch(
+        `${url}/v2/stocks/AAPL/bars?timeframe=1Min&start=2026-09-16`,
+        {
+          headers: {
+            "APCA-API-KEY-ID": keyId,
+            "APCA-API-SECRET-KEY": secretKey,
+          },
+        },
+      );
+      return JSON.parse(await answer.text()).bars;
+    };
+    // The minute takes a tenth of a second.
+    const deadlineMs = performance.now() + 10 * SECOND;
+    while ((await bars()) === null && performance.now() < deadlineMs)
+      await sleep(20);
+    expect(await bars()).toEqual([
+      expect.objectContaining({ o: 256, h: 256.19, l: 256, c: 256.07, v: 552 }),
+    ]);
+  });
+
+  test("refuses days that are not there, and exits with 2", async () => {
+    await using program = new Program("--port", "0", "--replay", "/nowhere");
+    const { code, said } = await program.ended();
+    expect(code).toBe(2);
+    expect(said).toContain("--replay: /nowhere cannot be read");
   });
 
   test("is told to take another port where its own is taken, and exits with 2", async () => {

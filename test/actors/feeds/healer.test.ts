@@ -148,7 +148,12 @@ describe("what a reconnect missed", () => {
     script.run.listening.raise();
     const { actor } = startHealer(script);
     await settled();
-    expect(script.history.requests).toEqual(["0 bars AAPL 13:00..13:59"]);
+    await elapseCommitting(script, 30 * SECOND);
+    expect(script.history.requests[0]).toBe("0 bars AAPL 14:00..13:59");
+    expect(script.store.facts.slice(2).map(({ from }) => from)).toEqual([
+      iso(NOW - 7 * DAY),
+      iso(NOW - HOUR),
+    ]);
     actor.stop();
   });
 

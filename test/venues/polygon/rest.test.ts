@@ -8,7 +8,7 @@ import {
   spyOn,
   test,
 } from "bun:test";
-import { MINUTE, SECOND } from "../../../src/clock.ts";
+import { MINUTE } from "../../../src/clock.ts";
 import { describeError, VenueError } from "../../../src/errors.ts";
 import type { Priority } from "../../../src/flow/rate.ts";
 import {
@@ -292,7 +292,7 @@ describe("what may pass", () => {
     const { get } = client([text("", 503)]);
     const outcome = get("/v2/x", { signal: leaving.signal });
     leaving.abort(new Error("leaving"));
-    expect(outcome).rejects.toThrow("leaving");
+    await expect(outcome).rejects.toThrow("leaving");
   });
 });
 
@@ -316,7 +316,7 @@ describe("too many requests", () => {
     expect(log).toEqual(["0 /v2/x", "7000 /v2/x"]);
   });
 
-  test("show the plan: from then on five a minute are sent", async () => {
+  test("show the plan: from then on no more than five a minute are sent", async () => {
     const { get, log } = client([TOO_MANY], {});
     await Promise.all(["a", "b", "c", "d"].map((name) => get(`/v2/${name}`)));
     const times = log.map((line) => Number(line.split(" ")[0]));
@@ -354,11 +354,11 @@ test("who waits for a live stream goes before who reads history", async () => {
     get("/v2/healing", { priority: "healing" }),
     get("/v2/live", { priority: "live" }),
   ]);
-  expect(log).toEqual([
-    "0 /v2/first",
-    `${15 * SECOND} /v2/live`,
-    `${30 * SECOND} /v2/healing`,
-    `${45 * SECOND} /v2/history`,
+  expect(log.map((line) => line.split(" ")[1])).toEqual([
+    "/v2/first",
+    "/v2/live",
+    "/v2/healing",
+    "/v2/history",
   ]);
 });
 

@@ -107,17 +107,11 @@ export class MarketStreamFace {
       return new Response("too many requests", { status: 429 });
     if (faults.strikes("upgrade-406", path))
       return new Response("connection limit exceeded", { status: 406 });
-    const account = accountOf(credentials, headers);
     const data: MarketConnection = {
       path,
       port: server.requestIP(request)?.port ?? 0,
       isPacked: /msgpack/.test(headers.get("Content-Type") ?? ""),
-      introduced:
-        account === undefined
-          ? isIntroduced(headers)
-            ? "wrongly"
-            : "not"
-          : { account },
+      introduced: introductionBy(headers, credentials),
       account: undefined,
       overdueMs: now() + AUTH_MS_MAX,
       subscription: new Map(),
@@ -138,6 +132,8 @@ export class MarketStreamFace {
   }
 
   heard(socket: Socket, message: string | Uint8Array): void {
+    // It may have spoken on before it heard that it was hung up on.
+    if (!this.#sockets.has(socket)) return;
     const { path, isPacked } = socket.data;
     const frame = readFrame(message, isPacked);
     const action = frame?.["action"];
@@ -315,6 +311,15 @@ export class MarketStreamFace {
       ({ data }) => path === undefined || data.path === path,
     );
   }
+}
+
+function introductionBy(
+  headers: Headers,
+  credentials: readonly Credentials[],
+): MarketConnection["introduced"] {
+  if (!isIntroduced(headers)) return "not";
+  const account = accountOf(credentials, headers);
+  return account === undefined ? "wrongly" : { account };
 }
 
 function slotOf({
