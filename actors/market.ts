@@ -2,6 +2,7 @@
 import type { BarRecord } from "../schema/market.ts";
 import type { RegistryMessage } from "../schema/registry.ts";
 import { SECOND } from "../src/clock.ts";
+import type { FeedRun } from "../src/feeds/run.ts";
 import type { Trigger } from "../src/flow/batch.ts";
 import type { Logger } from "../src/log.ts";
 import {
@@ -128,7 +129,7 @@ function kafkaSink(
   const address = config.market.kafka;
   if (kafka === undefined || address === undefined) return [];
   const writer = config.dryRun
-    ? dryRunMarketWriter<RegistryMessage & { kind: string }>("kafka", log)
+    ? dryRunMarketWriter<RegistryMessage>("kafka", log)
     : kafkaWriter({
         address,
         onWritten(messages, trigger) {
@@ -138,12 +139,7 @@ function kafkaSink(
           metrics.batches.inc({ sink: "kafka", trigger });
         },
       });
-  return [
-    sinkChild("kafka", {
-      outbox: kafka,
-      writer: writer as Writer<RegistryMessage>,
-    }),
-  ];
+  return [sinkChild("kafka", { outbox: kafka, writer })];
 }
 
 function countBars(
@@ -181,9 +177,7 @@ function pulseOf(
 ) {
   const lane = lanes.find(({ sink: name }) => name === FIRESTORE_LANE);
   return {
-    isWell:
-      feeds.every(({ board }) => board.granted > 0) &&
-      lane?.tally.isFailing !== true,
+    isWell: feeds.every(delivers) && lane?.tally.isFailing !== true,
     lastSymbol: quotes.lastSymbol,
     dryRun,
     counters: {
@@ -192,6 +186,12 @@ function pulseOf(
       writes_err: lane?.tally.failed ?? 0,
     },
   };
+}
+
+/** A feed that is wanted for nothing is well without a subscription. */
+function delivers({ board, wanted }: FeedRun): boolean {
+  const lists = Object.values(wanted());
+  return board.granted > 0 || lists.every((symbols) => symbols.length === 0);
 }
 
 function heartbeatWriter(address: FirestoreAddress, tenant: string) {

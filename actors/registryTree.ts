@@ -7,7 +7,10 @@ import {
   noteScheduledRun,
 } from "../src/stores/postgres/scheduleRuns.ts";
 import type { Topology } from "../src/topology.ts";
-import { candleConsumer } from "./candles/consumer.ts";
+import {
+  candleConsumer,
+  type CandleConsumerInput,
+} from "./candles/consumer.ts";
 import { executor, type ExecutorInput } from "./registry/executor.ts";
 import { schedule, type ScheduleInput } from "./registry/schedule.ts";
 import type { Child } from "./supervision/plan.ts";
@@ -48,16 +51,15 @@ export function candleChildren(topology: Topology): Child[] {
   const address = config.market.kafka;
   if (market === undefined || address === undefined) return [];
   if (!config.roles.has("candles") || config.dryRun) return [];
-  return [
-    child("consumer", candleConsumer, {
-      address,
-      database: market.database,
-      onWritten: (_records, { rows }) => {
-        market.written.bars += rows;
-        metrics.rows.inc({ sink: "candles", kind: "bar" }, rows);
-      },
-    }),
-  ];
+  const consuming: CandleConsumerInput = {
+    address,
+    database: market.database,
+    onWritten(_records, { rows }) {
+      market.written.bars += rows;
+      metrics.rows.inc({ sink: "candles", kind: "bar" }, rows);
+    },
+  };
+  return [child("consumer", candleConsumer, consuming)];
 }
 
 function child(id: string, logic: Child["logic"], input: unknown): Child {

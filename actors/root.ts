@@ -12,7 +12,7 @@
  *        ├─ registry (one_for_one)   executor · schedule · run/<symbol>
  *        └─ candles  (one_for_one)   consumer
  */
-import { createActor } from "xstate";
+import { type Actor, createActor } from "xstate";
 import { backoffMs } from "../src/backoff.ts";
 import { MINUTE, SECOND } from "../src/clock.ts";
 import type { Tree, TreeInput } from "../src/commands/serve.ts";
@@ -44,7 +44,7 @@ const RESTART = { baseMs: 500, maxMs: 30 * SECOND };
 
 /** Starts the tree; it runs until it is told to stop or gives up. */
 export function startTree(input: TreeInput): Tree {
-  const root = createActor(supervisor, {
+  const root: Actor<typeof supervisor> = createActor(supervisor, {
     input: rootPlan(input, {
       stop: () => root.send({ type: "shutdown" }),
       assign: (isHeld) => {

@@ -20,17 +20,19 @@ export function dryRunWriter(log: Logger): Writer<AccountRecord> {
 }
 
 /** The same for what market data brings. */
-export function dryRunMarketWriter<Item extends { readonly kind: string }>(
-  sink: string,
-  log: Logger,
-): Writer<Item> {
+export function dryRunMarketWriter<
+  Item extends { readonly kind: string } | { readonly type: string },
+>(sink: string, log: Logger): Writer<Item> {
   return {
     bounds: { sizeMax: 5_000, waitMsMax: 1000 },
     open: async () => {},
     ping: async () => {},
     write: async (items) => {
       const counts: Record<string, number> = {};
-      for (const { kind } of items) counts[kind] = (counts[kind] ?? 0) + 1;
+      for (const item of items) {
+        const kind = "kind" in item ? item.kind : item.type;
+        counts[kind] = (counts[kind] ?? 0) + 1;
+      }
       log.info({ sink, ...counts }, "dry_run_would_write");
     },
   };

@@ -17,6 +17,7 @@ import { freePort, requireFreePort } from "../http/listen.ts";
 import type { ServiceView } from "../http/view.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { createMetrics, type Metrics } from "../metrics.ts";
+import { registryService } from "../registry/service.ts";
 import { mirrorState } from "../scrape.ts";
 import { HealthJudge, serviceStatus } from "../status.ts";
 import { barFacts } from "../stores/postgres/marketStore.ts";
@@ -107,6 +108,9 @@ export async function runService(
     predecessor,
     feedAccess: config.roles.has("feeds")
       ? feedAccessOf(config, venue?.port)
+      : undefined,
+    polygonAccess: config.roles.has("registry")
+      ? config.market.polygon
       : undefined,
   });
   if (!config.dryRun) noteSession(config.directory, topology.session);
@@ -226,7 +230,9 @@ function slugsNotIn(
 
 function serviceView(topology: Topology, tree: () => Tree): ServiceView {
   const judge = new HealthJudge();
+  const { registry } = topology;
   return {
+    registry: registry && registryService(registry),
     health: () => judge.judge(topology, tree().describe()),
     status: () => serviceStatus(topology, tree().describe()),
     tree: () => tree().describe(),
