@@ -6,7 +6,7 @@
  *     ├─ embedded (one_for_one)      default set-up only: postgres · venue
  *     └─ pipeline (rest_for_one)     stop order: sources, then sinks flush
  *        ├─ sinks    (one_for_one)   postgres · bars · redis · quotes-postgres · quotes-firestore
- *        ├─ control  (one_for_one)   ownership · subscriptions · heartbeat · deadline
+ *        ├─ control  (one_for_one)   ownership · calendar · subscriptions · heartbeat · deadline
  *        ├─ accounts (one_for_one)   account/<slug>: stream · backfill · healer
  *        ├─ feeds    (one_for_one)   feed/stock · feed/crypto · feed/polygon-…: stream · healer
  *        ├─ registry (one_for_one)   executor · schedule · run/<symbol>
@@ -17,6 +17,7 @@ import { backoffMs } from "../src/backoff.ts";
 import { MINUTE, SECOND } from "../src/clock.ts";
 import type { Tree, TreeInput } from "../src/commands/serve.ts";
 import { accountChild } from "./accounts/account.ts";
+import { calendar } from "./control/calendar.ts";
 import { deadline } from "./control/deadline.ts";
 import { embeddedPostgres, simulatedVenue } from "./control/embedded.ts";
 import { http } from "./control/http.ts";
@@ -122,6 +123,17 @@ function rootPlan(
       id: "ownership",
       logic: ownership,
       input: { topology, assign: reach.assign },
+      restart: "permanent",
+      graceMs: SECOND,
+    },
+    {
+      id: "calendar",
+      logic: calendar,
+      input: {
+        runs: () =>
+          topology.roster.accounts.map((each) => topology.runOf(each)),
+        log,
+      },
       restart: "permanent",
       graceMs: SECOND,
     },

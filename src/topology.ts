@@ -28,7 +28,7 @@ import {
 import { accountStore } from "./stores/postgres/accountStore.ts";
 import { Database } from "./stores/postgres/database.ts";
 import { createAlpacaRest } from "./venues/alpaca/rest.ts";
-import { isOpen } from "./venues/calendar.ts";
+import { SessionBook } from "./venues/sessionBook.ts";
 
 /** Records in memory before sources wait: about 30 MB of order updates. */
 const QUEUE_LENGTH_MAX = 10_000;
@@ -95,6 +95,7 @@ export function createTopology(
     inFlight: [],
   };
   const runs = new Map<string, AccountRun>();
+  const sessions = new SessionBook();
   const market =
     feedAccess === undefined && polygonAccess === undefined
       ? undefined
@@ -143,7 +144,7 @@ export function createTopology(
       healingWanted: new Notice(),
       healing: config.healing,
       backfillDays: config.backfillDays,
-      isOpen: (ms) => isOpen(ms, { extended: true }),
+      sessions,
       board: emptyBoard(),
     };
   }

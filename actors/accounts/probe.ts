@@ -45,7 +45,7 @@ export const probe = fromResource<ProbeInput>(
         nowMs,
         liveSinceMs,
         lastFrameMs: run.board.lastFrameMs,
-        sessionOpen: run.isOpen(nowMs),
+        sessionOpen: run.sessions.isOpen(nowMs),
         overdue,
         comparedMs,
       });

@@ -6,6 +6,7 @@ import type { DialSchedule } from "../flow/dials.ts";
 import type { Notice } from "../flow/notice.ts";
 import type { BoundedQueue } from "../flow/queue.ts";
 import type { RateBudget } from "../flow/rate.ts";
+import type { SessionBook } from "../venues/sessionBook.ts";
 import type { AlpacaRest } from "../venues/alpaca/rest.ts";
 import type { DeliveredMemory } from "./delivered.ts";
 import type { AccountStore } from "./store.ts";
@@ -33,8 +34,8 @@ export interface AccountRun {
     readonly lookbackMs: number;
   };
   readonly backfillDays: number;
-  /** Whether the exchange is open at a time; undefined when it is not known. */
-  readonly isOpen: (ms: number) => boolean | undefined;
+  /** When the exchange is open; all accounts share it. */
+  readonly sessions: SessionBook;
   readonly board: AccountBoard;
 }
 

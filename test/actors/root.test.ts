@@ -88,7 +88,7 @@ test("the tree is what the file says it is: http first, then the embedded parts,
       {
         "pipeline (rest_for_one)": [
           { "sinks (one_for_one)": ["postgres"] },
-          { "control (one_for_one)": ["ownership", "deadline"] },
+          { "control (one_for_one)": ["ownership", "calendar", "deadline"] },
           {
             "accounts (one_for_one)": [
               { "account/alpha (one_for_one)": ACCOUNT },
@@ -111,7 +111,7 @@ test("without what is not configured it is smaller", async () => {
       {
         "pipeline (rest_for_one)": [
           { "sinks (one_for_one)": ["postgres"] },
-          { "control (one_for_one)": ["ownership"] },
+          { "control (one_for_one)": ["ownership", "calendar"] },
           { "accounts (one_for_one)": [] },
         ],
       },
@@ -141,6 +141,7 @@ test("a stop ends the sources, then the control, then the sinks, and http last o
     "pipeline/accounts/account/alpha/stream",
     "pipeline/accounts/account/alpha",
     "pipeline/accounts",
+    "pipeline/control/calendar",
     "pipeline/control/ownership",
     "pipeline/control",
     "pipeline/sinks/postgres",

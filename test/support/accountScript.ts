@@ -17,6 +17,7 @@ import { BoundedQueue } from "../../src/flow/queue.ts";
 import { RateBudget } from "../../src/flow/rate.ts";
 import { rowsOfRecord } from "../../src/venues/alpaca/normalise.ts";
 import { createAlpacaRest } from "../../src/venues/alpaca/rest.ts";
+import { SessionBook } from "../../src/venues/sessionBook.ts";
 
 /** A Wednesday, 10:00 in New York. */
 export const NOW = Date.parse("2026-09-16T14:00:00.000Z");
@@ -329,7 +330,7 @@ export function accountScript(
     healingWanted: new Notice(),
     healing: { intervalMs: 5 * MINUTE, lookbackMs: 2 * MINUTE },
     backfillDays: 10,
-    isOpen: () => true,
+    sessions: new SessionBook(),
     board: emptyBoard(),
     ...rest,
   };

@@ -27,7 +27,8 @@ export async function insertDeadLetters(
     return {
       account: record.account,
       kind: record.kind,
-      reason,
+      // Readers tell what they stumbled over, and Postgres holds no such character: it would refuse the letter, too.
+      reason: reason.replaceAll("\0", "\\0"),
       raw: isText ? record.raw : bytes.toString("base64"),
       encoding: isText ? "utf8" : "base64",
       digest: new Bun.CryptoHasher("sha256").update(bytes).digest("hex"),

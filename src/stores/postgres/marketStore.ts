@@ -94,8 +94,7 @@ async function writeTransaction(
       transaction,
       letters.map(({ feed, reason, ...record }) => ({
         record: { ...record, account: feed },
-        // Readers tell what they stumbled over, and Postgres holds no such character: it would refuse the letter, too.
-        reason: reason.replaceAll("\0", "\\0"),
+        reason,
       })),
     );
     return { rows, deadLetters: letters };

@@ -33,8 +33,9 @@ const FOLDERS: Readonly<Record<AssetClass, string>> = {
 /** The store does not look at it, but a signature has one. */
 const REGION = "us-east-1";
 const SIGNED_SECONDS = 5 * 60;
-/** Bars of one batch at least. */
+/** Bars of one batch at least, and at most as many more as one piece has. */
 const BATCH_LENGTH = 4000;
+const PIECE_BYTES = 64 * 1024;
 /** Longest until an answer begins, and until more of a file comes. */
 const SILENCE_MS_MAX = 30 * SECOND;
 /** Tries without one more byte. */
@@ -78,10 +79,13 @@ export function polygonFiles(
       });
       let bars: Bar[] = [];
       for await (const bytes of gunzipped(store.bytesOf(file, signal), file)) {
-        rows.read(bytes, bars);
-        if (bars.length < BATCH_LENGTH) continue;
-        yield bars;
-        bars = [];
+        // What is packed well comes in large pieces.
+        for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+          rows.read(bytes.subarray(at, at + PIECE_BYTES), bars);
+          if (bars.length < BATCH_LENGTH) continue;
+          yield bars;
+          bars = [];
+        }
       }
       rows.end(bars);
       if (bars.length > 0) yield bars;
@@ -117,13 +121,20 @@ function createStore({
     key: string,
     headers: Record<string, string>,
     signal: AbortSignal,
+    hangUp = new AbortController(),
   ): Promise<Response> {
     const url = client.presign(key, { method, expiresIn: SIGNED_SECONDS });
-    // Some stores call a gzipped file a gzipped answer.
-    const init = { method, headers, signal, decompress: false };
+    const init = {
+      method,
+      headers,
+      signal: AbortSignal.any([signal, hangUp.signal]),
+      // Some stores call a gzipped file a gzipped answer.
+      decompress: false,
+    };
     try {
       return await within(SILENCE_MS_MAX, fetch(url, init), "it is silent");
     } catch (error) {
+      hangUp.abort();
       signal.throwIfAborted();
       throw unavailable(key, error);
     }
@@ -196,11 +207,9 @@ function createStore({
     const response = await request(
       "GET",
       key,
-      {
-        "If-Match": etag,
-        ...(from > 0 && { Range: `bytes=${from}-` }),
-      },
-      AbortSignal.any([signal, hangUp.signal]),
+      { "If-Match": etag, ...(from > 0 && { Range: `bytes=${from}-` }) },
+      signal,
+      hangUp,
     );
     try {
       const { status, headers, body } = response;

@@ -11,6 +11,7 @@ import {
   settled,
   type Stage,
 } from "./stage.ts";
+import { SessionBook } from "../../../src/venues/sessionBook.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {
@@ -67,8 +68,10 @@ test("asks REST for the newest orders and fills at once and every 45 s", async (
 });
 
 describe("silence", () => {
-  const silent = async (open: boolean | undefined) => {
-    const stage = accountStage({ isOpen: () => open });
+  const silent = async (open: boolean) => {
+    const sessions = new SessionBook();
+    sessions.isOpen = () => open;
+    const stage = accountStage({ sessions });
     const { actor, judged } = startProbe(stage);
     await elapse(2 * MINUTE);
     actor.stop();
@@ -87,10 +90,6 @@ describe("silence", () => {
       verdict: "closed",
       reason: "no session is open; REST shows nothing missing 0 s ago",
     });
-  });
-
-  test("without a calendar is quiet", async () => {
-    expect((await silent(undefined))?.verdict).toBe("quiet");
   });
 
   test("is broken by a frame: the stream is live for a minute", async () => {

@@ -173,6 +173,15 @@ test("a text that Postgres cannot hold is kept byte for byte", async () => {
   expect(second).toMatchObject({ raw: record.raw, encoding: "utf8" });
 });
 
+test("a reason that tells of a character Postgres cannot hold costs no neighbour", async () => {
+  const reason = "no UUID: \0";
+  await write({ ...message(1), kind: "malformed", reason }, message(2));
+  expect(await letters()).toEqual([
+    expect.objectContaining({ kind: "malformed", reason: "no UUID: \\0" }),
+  ]);
+  expect(await count(tables.orders)).toBe(1);
+});
+
 test("a payload nested beyond what the database can read is set aside", async () => {
   const deep = `{"number":1,"deep":${"[".repeat(50_000)}${"]".repeat(50_000)}}`;
   const receipt = await writeAccountRecords(

@@ -4,13 +4,8 @@ import type { Bar } from "../../../schema/market.ts";
 import { MINUTE, SECOND } from "../../../src/clock.ts";
 import { minuteBars } from "../../../src/venues/polygon/aggregates.ts";
 import { recorded } from "../../support/recorded.ts";
-import {
-  BACKFILL,
-  failureOf,
-  openVenue,
-  refusal,
-  type Answer,
-} from "./server.ts";
+import { BACKFILL } from "./options.ts";
+import { failureOf, openVenue, refusal, type Answer } from "./server.ts";
 
 const FROM = Date.parse("2026-09-17T14:30:00Z");
 const RANGE = { from: FROM, to: FROM + 10 * MINUTE };

@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { listingOf } from "../../../src/venues/polygon/listing.ts";
 import { splitsOf } from "../../../src/venues/polygon/splits.ts";
 import { recorded } from "../../support/recorded.ts";
-import { BACKFILL, failureOf, openVenue, refusal } from "./server.ts";
+import { BACKFILL } from "./options.ts";
+import { failureOf, openVenue, refusal } from "./server.ts";
 
 const split = (
   ticker: string,

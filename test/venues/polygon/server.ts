@@ -1,17 +1,11 @@
 /** A venue over HTTP that answers by script, and a client of it. */
 import { afterEach } from "bun:test";
 import { VenueError } from "../../../src/errors.ts";
-import type { AskOptions } from "../../../src/venues/registryVenue.ts";
 import {
   createPolygonRest,
   polygonBudget,
   type PolygonRest,
 } from "../../../src/venues/polygon/rest.ts";
-
-export const BACKFILL: AskOptions = {
-  priority: "backfill",
-  signal: new AbortController().signal,
-};
 
 export type Answer = string | object | Response;
 

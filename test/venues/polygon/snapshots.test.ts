@@ -7,7 +7,8 @@ import {
   snapshotsOf,
 } from "../../../src/venues/polygon/snapshots.ts";
 import { recorded } from "../../support/recorded.ts";
-import { BACKFILL, failureOf, openVenue, refusal } from "./server.ts";
+import { BACKFILL } from "./options.ts";
+import { failureOf, openVenue, refusal } from "./server.ts";
 
 /** Built after a recorded one: same members, order and precision, other values. */
 const MSFT = `{"ticker":"MSFT","todaysChange":-3.65,"todaysChangePerc":-2.231,"updated":1651251948294080343,"day":{"o":261.84,"h":266.2,"l":259.8,"c":260.315,"v":6.8840127e+07,"vw":262.7124,"dv":"68840127.0"},"lastQuote":{"P":259.99,"S":5,"p":259.98,"s":3,"t":1651251948407646487},"lastTrade":{"c":null,"i":"121351","p":259.99,"s":200,"t":1651251948294080343,"x":12},"min":{"av":1.012021e+06,"t":1684428600000,"n":5,"o":260.71,"h":260.71,"l":260.3,"c":260.3,"v":197226,"vw":260.5259},"prevDay":{"o":259.25,"h":264.515,"l":258.93,"c":263.64,"v":130149192,"vw":261.8622}}`;
