@@ -54,6 +54,7 @@ export function createRegistryTopology(
   const { config, metrics, session, access, market } = input;
   const { bars, database, kafka } = market;
   const streams = new Streams();
+  const board = new JobBoard(() => systemClock.now());
   const rest = createPolygonRest({
     key: access,
     budget: polygonBudget(access),
@@ -151,11 +152,11 @@ export function createRegistryTopology(
 
   return {
     database,
-    board: new JobBoard(() => systemClock.now()),
+    board,
     scheduleBoard: new ScheduleBoard(),
     streams,
     feeds: [createFeed("stock"), createFeed("crypto")],
-    fillGaps: async (run, signal) => fillGaps(run, database, signal),
+    fillGaps: async (run, signal) => fillGaps(run, database, board, signal),
     runWith: (log) => ({
       venue,
       store: registryStore(database, {
@@ -213,8 +214,12 @@ export class Streams implements StreamSet {
     return this.#symbols.has(symbol);
   }
 
+  list(): string[] {
+    return [...this.#symbols];
+  }
+
   of(assetClass: "stock" | "crypto"): string[] {
-    return [...this.#symbols].filter(
+    return this.list().filter(
       (symbol) => assetClassOf(symbol) === assetClass,
     );
   }

@@ -17,7 +17,7 @@ import { symbolRun } from "./symbolRun.ts";
 const PARALLEL_MAX = 4;
 /** A run that was stopped hard tells nobody: whether it is still there is looked at. */
 const LOOK_EVERY_MS = SECOND;
-const SWEEP_EVERY_MS = 5 * MINUTE;
+const SWEEP_EVERY_MS = MINUTE;
 
 export interface ExecutorInput {
   readonly run: RegistryRun;
@@ -59,7 +59,7 @@ export const executor = fromTask<ExecutorInput>(
         job: job.job_id,
         symbols: job.tickers.length,
       });
-      await work(input, job, AbortSignal.any([taken.cancelled, shutdown]));
+      await work(input, job, taken.cancelled, shutdown);
       report({ state: "idle" });
     }
   },
@@ -71,7 +71,15 @@ async function sweep({ run, board }: ExecutorInput): Promise<void> {
     const cleared = await run.store.clearStaleLocks();
     for (const symbol of cleared)
       run.log.warn({ symbol }, "stale_lock_cleared");
-    const due = await run.store.retriesDue();
+    const waiting = new Set(
+      board
+        .list()
+        .filter(({ state }) => state === "pending")
+        .flatMap(({ tickers }) => tickers),
+    );
+    const due = (await run.store.retriesDue()).filter(
+      (symbol) => !waiting.has(symbol),
+    );
     if (due.length > 0) board.submit("execute", due);
   } catch (error) {
     if (!isAway(error)) throw error;
@@ -81,9 +89,11 @@ async function sweep({ run, board }: ExecutorInput): Promise<void> {
 async function work(
   input: ExecutorInput,
   job: Job,
-  cancelled: AbortSignal,
+  calledOff: AbortSignal,
+  shutdown: AbortSignal,
 ): Promise<void> {
   const { run, board } = input;
+  const cancelled = AbortSignal.any([calledOff, shutdown]);
   const startedMs = run.clock.now();
   try {
     const entries = await entriesOf(input, job);
@@ -102,6 +112,7 @@ async function work(
               input,
               entry,
               PHASES_OF_JOB[job.kind],
+              calledOff,
               cancelled,
             );
             board.noteResult(job.job_id, result);
@@ -155,6 +166,7 @@ async function runOne(
   { run, start, stop, isRunning }: ExecutorInput,
   entry: RegistryEntry,
   phases: readonly RunPhase[] | undefined,
+  calledOff: AbortSignal,
   cancelled: AbortSignal,
 ): Promise<SymbolResult> {
   const { symbol, strategy } = entry;
@@ -164,7 +176,7 @@ async function runOne(
   start({
     id,
     logic: symbolRun,
-    input: { run, entry, phases, onEnded: resolve },
+    input: { run, entry, phases, cancelled: calledOff, onEnded: resolve },
     restart: "temporary",
     graceMs: 2 * SECOND,
   });

@@ -37,6 +37,8 @@ export interface SymbolRunInput {
   readonly entry: RegistryEntry;
   /** Which phases, where it is not those of the strategy. */
   readonly phases?: readonly RunPhase[] | undefined;
+  /** Aborted when somebody called the run off; one that ends with its service is due again. */
+  readonly cancelled: AbortSignal;
   /** Told once, when the run is over. */
   readonly onEnded: (result: SymbolResult) => void;
 }
@@ -104,8 +106,20 @@ const releasing = fromTask<Context>(async ({ input, signal }) => {
     redis: run.usesRedis,
     elapsed,
   };
-  if (failure === undefined || isCancelled) {
-    if (claim !== undefined) await run.store.release(claim);
+  if (isCancelled) {
+    if (claim === undefined) return;
+    await (input.cancelled.aborted
+      ? run.store.release(claim)
+      : run.store.interrupt(claim));
+    run.log.info(about, "symbol_execution_cancelled");
+    return;
+  }
+  if (failure === undefined) {
+    if (claim === undefined) {
+      run.log.info(about, "symbol_locked");
+      return;
+    }
+    await run.store.release(claim);
     const records = Object.values(results).reduce(
       (sum, each) => sum + each.records,
       0,
@@ -121,7 +135,7 @@ const releasing = fromTask<Context>(async ({ input, signal }) => {
       signal,
     );
   if (claim !== undefined)
-    await run.store.release(claim, {
+    await run.store.fail(claim, {
       message,
       retryMs: backoffMs(entry.failures + 1, RETRY),
     });
@@ -198,10 +212,15 @@ export const symbolRun = setup({
     skipsFlatpack: ({ context }) => !phasesOf(context).includes("flatpack"),
     skipsSnapshot: ({ context }) => !phasesOf(context).includes("snapshot"),
     skipsStream: ({ context }) => !phasesOf(context).includes("stream"),
+    isCalledOff: ({ context }) => context.isCancelled,
     isClaimed: ({ event }) => "output" in event && event.output !== undefined,
   },
   actions: {
     noteCancelled: assign({ isCancelled: true }),
+    noteClaim: assign(({ event }) => ({
+      // What the claiming task gave.
+      claim: "output" in event ? (event.output as Claim | undefined) : undefined,
+    })),
     noteFailure: assign(({ event }, phase: string) => ({
       failure: {
         phase,
@@ -231,21 +250,26 @@ export const symbolRun = setup({
   initial: "claiming",
   states: {
     claiming: {
+      on: {
+        // What was claimed meanwhile has to be given back.
+        shutdown: { actions: "noteCancelled" },
+        cancelled: { actions: "noteCancelled" },
+      },
       invoke: {
         src: "claiming",
         input: toInput,
         onDone: [
           {
-            guard: "isClaimed",
-            target: "working",
-            actions: assign(({ event }) => ({
-              claim: event.output as Claim | undefined,
-            })),
+            guard: "isCalledOff",
+            target: "releasing",
+            actions: "noteClaim",
           },
-          { target: "telling" },
+          { guard: "isClaimed", target: "working", actions: "noteClaim" },
+          // Another run has it.
+          { target: "releasing" },
         ],
         onError: {
-          target: "telling",
+          target: "releasing",
           actions: { type: "noteFailure", params: "claiming" },
         },
       },

@@ -52,7 +52,8 @@ export class JobBoard {
   constructor(readonly now: () => number) {}
 
   /** Undefined when too many wait already. */
-  submit(kind: Job["kind"], tickers: readonly string[]): Job | undefined {
+  submit(kind: Job["kind"], symbols: readonly string[]): Job | undefined {
+    const tickers = [...new Set(symbols)];
     const pending = this.list().filter(({ state }) => state === "pending");
     if (pending.length >= PENDING_MAX) return undefined;
     const job: Job = {

@@ -4,6 +4,7 @@
  */
 import type { Bar } from "../../schema/market.ts";
 import type { RegistryEntry } from "../../schema/registry.ts";
+import { newYorkDay } from "../../schema/instant.ts";
 import { assetClassOf } from "../../schema/symbol.ts";
 import { DAY, MINUTE } from "../clock.ts";
 import { VenueError } from "../errors.ts";
@@ -44,12 +45,12 @@ export async function runFlatpack(
   const floorMs = await firstMsOf(run, symbol, nowMs, options);
   await run.publish(marker(symbol, "backfill", "started", nowMs), signal);
 
-  const splits = await venue.splits(symbol, dayOf(floorMs), options);
-  const applied = new Set((await store.appliedSplits(symbol)).map(nameOf));
-  const isRescaled = splits.some(
-    (split) => split.day <= dayOf(nowMs) && !applied.has(nameOf(split)),
-  );
-  const newest = isRescaled ? undefined : await store.newestMinute(symbol);
+  const splits = await splitsSince(run, symbol, floorMs, options);
+  const stored = await store.newestMinute(symbol);
+  // A history that is yet to be read is brought to scale on its way.
+  const isRescaled =
+    stored !== undefined && (await hasNewSplit(run, symbol, splits));
+  const newest = isRescaled ? undefined : stored;
   const fromMs = Math.max(floorMs, (newest ?? floorMs) - OVERLAP_MS);
 
   let records = 0;
@@ -85,6 +86,28 @@ export async function runFlatpack(
     signal,
   );
   return { records };
+}
+
+/** Splits that have happened: one that is only announced changes no scale yet. @throws VenueError */
+export async function splitsSince(
+  { clock, venue }: RegistryRun,
+  symbol: string,
+  sinceMs: number,
+  options: AskOptions,
+): Promise<Split[]> {
+  const today = newYorkDay(clock.now());
+  const splits = await venue.splits(symbol, dayOf(sinceMs), options);
+  return splits.filter(({ day }) => day <= today);
+}
+
+/** Whether the stored history is of another scale than the venue's. */
+export async function hasNewSplit(
+  { store }: RegistryRun,
+  symbol: string,
+  splits: readonly Split[],
+): Promise<boolean> {
+  const applied = new Set((await store.appliedSplits(symbol)).map(nameOf));
+  return splits.some((split) => !applied.has(nameOf(split)));
 }
 
 /** @throws SnapshotError when it says nothing; VenueError */

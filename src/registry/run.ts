@@ -17,10 +17,13 @@ export interface RegistryStore {
   /** False when another run has it. */
   renew(claim: Claim): Promise<boolean>;
   stamp(claim: Claim, phase: RunPhase): Promise<void>;
-  release(
+  release(claim: Claim): Promise<void>;
+  fail(
     claim: Claim,
-    failure?: { readonly message: string; readonly retryMs: number },
+    failure: { readonly message: string; readonly retryMs: number },
   ): Promise<void>;
+  /** Stopped half-way, and due again. */
+  interrupt(claim: Claim): Promise<void>;
   /** Symbols whose run is gone: idle again. */
   clearStaleLocks(): Promise<string[]>;
   retriesDue(): Promise<string[]>;
@@ -43,6 +46,7 @@ export interface StreamSet {
   add(symbol: string): void;
   remove(symbol: string): void;
   has(symbol: string): boolean;
+  list(): string[];
 }
 
 export interface RegistryRun {

@@ -8,7 +8,8 @@ create table if not exists feedkeeper.verified_empty (
   check (to_at > from_at)
 );
 
--- The sessions of the exchange, early and late hours included; filled from the calendar.
+-- The regular sessions of the exchange; filled from the calendar. Minutes of the early and
+-- late hours are kept where there are any, but nobody expects them.
 create table if not exists feedkeeper.sessions (
   day date primary key,
   open_at timestamptz not null,

@@ -3,11 +3,16 @@ import { storedTime } from "../../../schema/instant.ts";
 import type { Bar } from "../../../schema/market.ts";
 import type { Sql, Transaction } from "./connect.ts";
 
+/** Sources whose bars stand over those of all others, as SQL's `like` says it. */
+const PREFERRED = "polygon%";
+
 /**
  * Writes minute bars; returns how many rows are new or changed. What the venue
  * said last stands: an updated bar and one read back replace what is there; a
  * plain minute bar, which may come late or twice, only replaces one with less
  * volume, for it knows no trade that the others do not. Daily bars are no rows.
+ * Of two venues Polygon's bar stands, whichever comes first: it counts the trades
+ * of every exchange, and its history is adjusted for splits.
  */
 export async function upsertBars(
   sql: Sql | Transaction,
@@ -31,12 +36,17 @@ export async function upsertBars(
       open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
       volume = excluded.volume, vwap = excluded.vwap, trades = excluded.trades, source = excluded.source,
       ingested_at = now()
-    where (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.vwap, stored.trades)
-        is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.vwap, excluded.trades)
-      and (excluded.volume > stored.volume or (excluded.symbol, excluded.timestamp) in (
-        select symbol, timestamp from json_to_recordset(${incoming}::text::json)
-          as finals (symbol text, timestamp timestamptz, is_final boolean) where is_final
-      ))`;
+    where (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.vwap, stored.trades,
+          coalesce(stored.source, '') like ${PREFERRED})
+        is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.vwap, excluded.trades,
+          coalesce(excluded.source, '') like ${PREFERRED})
+      and (coalesce(excluded.source, '') like ${PREFERRED} or coalesce(stored.source, '') not like ${PREFERRED})
+      and (excluded.volume > stored.volume
+        or (coalesce(excluded.source, '') like ${PREFERRED} and coalesce(stored.source, '') not like ${PREFERRED})
+        or (excluded.symbol, excluded.timestamp) in (
+          select symbol, timestamp from json_to_recordset(${incoming}::text::json)
+            as finals (symbol text, timestamp timestamptz, is_final boolean) where is_final
+        ))`;
   return result.count;
 }
 
@@ -55,10 +65,19 @@ function standing(bars: readonly Bar[]): Standing[] {
     const name = `${bar.symbol} ${storedTime(bar.timestamp) ?? bar.timestamp}`;
     const before = latest.get(name);
     const isLast = bar.span !== "minute";
+    if (before === undefined || isPreferred(bar) > isPreferred(before.bar)) {
+      latest.set(name, { bar, isFinal: isLast });
+      continue;
+    }
+    if (isPreferred(bar) < isPreferred(before.bar)) continue;
     // What follows the venue's last word in one batch needs to outdo that alone, not what is stored.
-    const isFinal = isLast || before?.isFinal === true;
-    if (before === undefined || isLast || bar.volume > before.bar.volume)
+    const isFinal = isLast || before.isFinal;
+    if (isLast || bar.volume > before.bar.volume)
       latest.set(name, { bar, isFinal });
   }
   return [...latest.values()];
+}
+
+function isPreferred({ source }: Bar): boolean {
+  return source.startsWith("polygon");
 }

@@ -172,17 +172,41 @@ export async function stampPhase(
     where symbol = ${symbol} and lease_token = ${token}`;
 }
 
-/** The run is over: `idle`, or `error` with its message and the time of the next try. */
+/** The run is over, and the symbol `idle`; what was set by hand meanwhile (`paused`, `disabled`) stands. */
 export async function releaseClaim(
   sql: Sql,
   { symbol, token }: Claim,
-  failure?: { readonly message: string; readonly retryMs: number },
 ): Promise<void> {
   await sql`
     update symbol_registry set
-      status = ${failure === undefined ? "idle" : "error"}, error_message = ${failure?.message ?? null},
-      failures = ${failure === undefined ? sql`0` : sql`failures + 1`},
-      next_retry_at = ${failure === undefined ? null : sql`now() + ${failure.retryMs} * interval '1 ms'`},
+      status = case status when 'running' then 'idle' else status end, error_message = null,
+      failures = 0, next_retry_at = null,
+      lease_owner = null, lease_expires_at = null, updated_at = now()
+    where symbol = ${symbol} and lease_token = ${token}`;
+}
+
+/** The run failed: `error` with its message and the time of the next try. */
+export async function failClaim(
+  sql: Sql,
+  { symbol, token }: Claim,
+  { message, retryMs }: { readonly message: string; readonly retryMs: number },
+): Promise<void> {
+  await sql`
+    update symbol_registry set
+      status = case status when 'running' then 'error' else status end, error_message = ${message},
+      failures = failures + 1, next_retry_at = now() + ${retryMs} * interval '1 ms',
+      lease_owner = null, lease_expires_at = null, updated_at = now()
+    where symbol = ${symbol} and lease_token = ${token}`;
+}
+
+/** The run was stopped half-way, with its service: it is due again at once. */
+export async function interruptClaim(
+  sql: Sql,
+  { symbol, token }: Claim,
+): Promise<void> {
+  await sql`
+    update symbol_registry set
+      status = case status when 'running' then 'idle' else status end, next_retry_at = now(),
       lease_owner = null, lease_expires_at = null, updated_at = now()
     where symbol = ${symbol} and lease_token = ${token}`;
 }
@@ -190,20 +214,22 @@ export async function releaseClaim(
 /**
  * Symbols that stand as running though nobody's lease lives (their process is
  * gone, or an older service left them so): idle again. Never those of a live run.
+ * A run of ours that was cut off is due again at once.
  */
 export async function clearStaleLocks(sql: Sql): Promise<string[]> {
   const rows = await sql<{ symbol: string }[]>`
-    update symbol_registry set status = 'idle', lease_owner = null, lease_expires_at = null, updated_at = now()
+    update symbol_registry set status = 'idle', lease_owner = null, lease_expires_at = null, updated_at = now(),
+      next_retry_at = case when lease_owner is not null then now() end
     where status = 'running' and (lease_owner is null or lease_expires_at < now())
     returning symbol`;
   return rows.map(({ symbol }) => symbol);
 }
 
-/** Enabled symbols whose failed run is to be tried again now. */
+/** Enabled symbols whose run failed or was cut off, and is to be tried again now. */
 export async function retriesDue(sql: Sql): Promise<string[]> {
   const rows = await sql<{ symbol: string }[]>`
     select symbol from symbol_registry
-    where enabled and status = 'error' and next_retry_at <= now() order by next_retry_at`;
+    where enabled and status in ('error', 'idle') and next_retry_at <= now() order by next_retry_at, symbol`;
   return rows.map(({ symbol }) => symbol);
 }
 

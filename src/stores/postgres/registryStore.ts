@@ -11,7 +11,9 @@ import {
 import {
   claimSymbol,
   clearStaleLocks,
+  failClaim,
   findSymbol,
+  interruptClaim,
   listSymbols,
   releaseClaim,
   renewClaim,
@@ -30,8 +32,9 @@ export function registryStore(
     claim: async (symbol) => claimSymbol(database.sql, symbol, owner, leaseMs),
     renew: async (claim) => renewClaim(database.sql, claim, leaseMs),
     stamp: async (claim, phase) => stampPhase(database.sql, claim, phase),
-    release: async (claim, failure) =>
-      releaseClaim(database.sql, claim, failure),
+    release: async (claim) => releaseClaim(database.sql, claim),
+    fail: async (claim, failure) => failClaim(database.sql, claim, failure),
+    interrupt: async (claim) => interruptClaim(database.sql, claim),
     clearStaleLocks: async () => clearStaleLocks(database.sql),
     retriesDue: async () => retriesDue(database.sql),
     filesRead: async (symbol) => filesRead(database.sql, symbol),

@@ -78,7 +78,10 @@ export function polygonFiles(
         onMalformed,
       });
       let bars: Bar[] = [];
-      for await (const bytes of gunzipped(store.bytesOf(file, signal), file)) {
+      const left = new AbortController();
+      const wanted = AbortSignal.any([signal, left.signal]);
+      const packed = store.bytesOf(file, wanted);
+      for await (const bytes of gunzipped(packed, file, left)) {
         // What is packed well comes in large pieces.
         for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
           rows.read(bytes.subarray(at, at + PIECE_BYTES), bars);
@@ -248,6 +251,7 @@ function createStore({
 async function* gunzipped(
   bytes: AsyncGenerator<Uint8Array<ArrayBuffer>>,
   { key }: Version,
+  left: AbortController,
 ): AsyncGenerator<Uint8Array> {
   let broken: unknown;
   const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -261,9 +265,8 @@ async function* gunzipped(
         throw error;
       }
     },
-    async cancel() {
-      await bytes.return(undefined);
-    },
+    // Whoever has seen enough must not wait for the bytes that are on their way.
+    cancel: () => left.abort(),
   });
   try {
     yield* source.pipeThrough(new DecompressionStream("gzip"));

@@ -1,10 +1,11 @@
 /** Day files, from an S3 server that nobody here wrote, and from stores that refuse, break off and replace. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, jest, test } from "bun:test";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Bar } from "../../../schema/market.ts";
+import { SECOND } from "../../../src/clock.ts";
 import {
   type FlatFilesAccess,
   polygonFiles,
@@ -503,6 +504,69 @@ describe("a store that", () => {
         const reading = read(access, FILE, { signal: leaving.signal });
         await expect(reading).rejects.toThrow("leaving");
         await hungUp.promise;
+      },
+    );
+  });
+
+  test("is still sending is hung up on by whoever has seen enough", async () => {
+    const hungUp = Promise.withResolvers<void>();
+    await withStore(
+      ({ signal }) => {
+        signal.addEventListener("abort", () => hungUp.resolve());
+        const body = new ReadableStream({
+          start(controller) {
+            controller.enqueue(gzipSync(`${HEADER}\n`));
+            controller.enqueue(minutesOf(DAY, 10));
+          },
+        });
+        return new Response(body, { headers: { etag: FILE.etag } });
+      },
+      async (access) => {
+        const bars = polygonFiles(access).bars(
+          FILE,
+          { assetClass: "stock", day: DAY },
+          { ...BACKFILL, onMalformed: () => {} },
+        );
+        for await (const batch of bars) {
+          expect(batch.length).toBeGreaterThan(4000);
+          break;
+        }
+        await hungUp.promise;
+      },
+    );
+  });
+
+  test("falls silent is hung up on, and asked for the rest", async () => {
+    const ranges: (string | null)[] = [];
+    await withStore(
+      ({ headers, url }) => {
+        // The clock stands still, so that a question is what passes the time.
+        if (new URL(url).pathname === "/time") return new Response();
+        ranges.push(headers.get("range"));
+        if (ranges.length === 2)
+          return new Response(CONTENT.subarray(1000), {
+            status: 206,
+            headers: { etag: FILE.etag },
+          });
+        const body = new ReadableStream({
+          start: (controller) => controller.enqueue(CONTENT.subarray(0, 1000)),
+        });
+        return new Response(body, { headers: { etag: FILE.etag } });
+      },
+      async (access) => {
+        jest.useFakeTimers();
+        try {
+          let isRead = false;
+          const reading = read(access, FILE).finally(() => (isRead = true));
+          for (let seconds = 0; !isRead && seconds < 300; seconds++) {
+            await fetch(`${access.endpoint}/time`);
+            jest.advanceTimersByTime(SECOND);
+          }
+          expect((await reading).batches.flat()).toHaveLength(3000);
+          expect(ranges).toEqual([null, "bytes=1000-"]);
+        } finally {
+          jest.useRealTimers();
+        }
       },
     );
   });
