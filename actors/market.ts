@@ -39,6 +39,7 @@ export function marketSinks(topology: Topology, log: Logger): Child[] {
         ? dryRunMarketWriter<BarRecord>("bars", log)
         : barWriter({
             database: market.database,
+            log,
             onWritten: (records, receipt, trigger) =>
               countBars(topology, records, receipt, trigger),
           }),

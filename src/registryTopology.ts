@@ -33,6 +33,7 @@ export interface RegistryTopology {
   readonly streams: Streams;
   /** The feeds of symbols that stream. */
   readonly feeds: readonly FeedRun[];
+  readonly backfillDays: number;
   /** Finds missing minutes and reads what the venue has of them. */
   fillGaps(run: RegistryRun, signal: AbortSignal): Promise<void>;
   /** With the log of the process; made once it is there. */
@@ -155,6 +156,7 @@ export function createRegistryTopology(
     board,
     scheduleBoard: new ScheduleBoard(),
     streams,
+    backfillDays: config.backfillDays,
     feeds: [createFeed("stock"), createFeed("crypto")],
     fillGaps: async (run, signal) => fillGaps(run, database, board, signal),
     runWith: (log) => ({
@@ -219,8 +221,6 @@ export class Streams implements StreamSet {
   }
 
   of(assetClass: "stock" | "crypto"): string[] {
-    return this.list().filter(
-      (symbol) => assetClassOf(symbol) === assetClass,
-    );
+    return this.list().filter((symbol) => assetClassOf(symbol) === assetClass);
   }
 }

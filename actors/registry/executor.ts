@@ -97,6 +97,11 @@ async function work(
   const startedMs = run.clock.now();
   try {
     const entries = await entriesOf(input, job);
+    if (job.tickers.length === 0)
+      board.noteTickers(
+        job.job_id,
+        entries.map(({ symbol }) => symbol),
+      );
     run.log.info(
       { job: job.job_id, symbol_count: entries.length },
       "orchestration_cycle_started",
@@ -144,7 +149,10 @@ async function entriesOf(
   { run, board }: ExecutorInput,
   job: Job,
 ): Promise<RegistryEntry[]> {
-  if (job.tickers.length === 0) return run.store.list({ enabledOnly: true });
+  if (job.tickers.length === 0)
+    return (await run.store.list({ enabledOnly: true })).filter(
+      ({ status }) => status !== "paused",
+    );
   const entries: RegistryEntry[] = [];
   for (const symbol of job.tickers) {
     const entry = await run.store.find(symbol);

@@ -127,22 +127,22 @@ const releasing = fromTask<Context>(async ({ input, signal }) => {
     run.log.info({ ...about, records }, "symbol_execution_completed");
     return;
   }
+  run.log.error(
+    { ...about, phase: failure.phase, error: failure.error },
+    "symbol_execution_failed",
+  );
   const message = describeError(failure.error);
+  if (claim !== undefined)
+    await run.store.fail(claim, {
+      message,
+      retryMs: backoffMs(entry.failures + 1, RETRY),
+    });
   const phase = failure.phase === "flatpack" ? "backfill" : failure.phase;
   if (phase === "backfill" || phase === "snapshot" || phase === "stream")
     await run.publish(
       marker(symbol, phase, "failed", run.clock.now(), { error: message }),
       signal,
     );
-  if (claim !== undefined)
-    await run.store.fail(claim, {
-      message,
-      retryMs: backoffMs(entry.failures + 1, RETRY),
-    });
-  run.log.error(
-    { ...about, phase: failure.phase, error: failure.error },
-    "symbol_execution_failed",
-  );
 });
 
 function phasesOf({ entry, phases }: SymbolRunInput): readonly RunPhase[] {
@@ -219,7 +219,8 @@ export const symbolRun = setup({
     noteCancelled: assign({ isCancelled: true }),
     noteClaim: assign(({ event }) => ({
       // What the claiming task gave.
-      claim: "output" in event ? (event.output as Claim | undefined) : undefined,
+      claim:
+        "output" in event ? (event.output as Claim | undefined) : undefined,
     })),
     noteFailure: assign(({ event }, phase: string) => ({
       failure: {

@@ -2,6 +2,7 @@
 import type { BarRecord } from "../../schema/market.ts";
 import { SECOND } from "../../src/clock.ts";
 import type { Trigger } from "../../src/flow/batch.ts";
+import type { Logger } from "../../src/log.ts";
 import { ping } from "../../src/stores/postgres/connect.ts";
 import type { Database } from "../../src/stores/postgres/database.ts";
 import {
@@ -9,6 +10,7 @@ import {
   writeBarRecords,
 } from "../../src/stores/postgres/marketStore.ts";
 import { migrateMarket } from "../../src/stores/postgres/migrate.ts";
+import { useTimescale } from "../../src/stores/postgres/timescale.ts";
 import { answered } from "./answered.ts";
 import type { Writer } from "./sink.ts";
 
@@ -20,6 +22,7 @@ const WRITE_MS_MAX = 15 * SECOND;
 
 export interface BarWriterInput {
   readonly database: Database;
+  readonly log?: Logger;
   readonly onWritten: (
     records: readonly BarRecord[],
     receipt: BarReceipt,
@@ -29,6 +32,7 @@ export interface BarWriterInput {
 
 export function barWriter({
   database,
+  log,
   onWritten,
 }: BarWriterInput): Writer<BarRecord> {
   return {
@@ -37,6 +41,10 @@ export function barWriter({
       // Setting up may take its time; a server that says nothing at all is given up.
       await answered(database, PING_MS_MAX, ping);
       await migrateMarket(database.sql);
+      // Without compression or aggregates (a licence, a right that is missing) bars are stored all the same.
+      await useTimescale(database.sql).catch((error: unknown) =>
+        log?.warn({ error }, "timescale_not_used"),
+      );
     },
     async write(items, trigger) {
       const receipt = await answered(database, WRITE_MS_MAX, (sql) =>

@@ -3,6 +3,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { within } from "../clock.ts";
 import type { RegistryService } from "../registry/service.ts";
+import { addGapRoutes } from "./gapRoutes.ts";
 import { errorResponse, refuse } from "./refusal.ts";
 import {
   entrySchema,
@@ -18,13 +19,8 @@ import { STORE_MS_MAX } from "./serviceRoutes.ts";
 import type { ServiceView } from "./view.ts";
 
 export function addRegistryRoutes(app: OpenAPIHono, view: ServiceView): void {
-  const registry = (): RegistryService => {
-    if (view.registry === undefined)
-      throw new HTTPException(503, {
-        message: "this service has no symbol registry (FEEDKEEPER_ROLES)",
-      });
-    return view.registry;
-  };
+  const registry = () => registryOf(view);
+  addGapRoutes(app, view);
 
   app.openapi(list, async (c) => {
     const { enabled_only } = c.req.valid("query");
@@ -145,7 +141,17 @@ function scheduleOf(registry: RegistryService) {
   return { enabled: true, running: isOn, jobs };
 }
 
-async function answered<Answer>(answer: Promise<Answer>): Promise<Answer> {
+export function registryOf({ registry }: ServiceView): RegistryService {
+  if (registry !== undefined) return registry;
+  throw new HTTPException(503, {
+    message:
+      "this service has no symbol registry (POLYGON_API_KEY, FEEDKEEPER_ROLES)",
+  });
+}
+
+export async function answered<Answer>(
+  answer: Promise<Answer>,
+): Promise<Answer> {
   try {
     return await within(STORE_MS_MAX, answer, "no answer in time");
   } catch (cause) {

@@ -6,22 +6,13 @@ import {
   STRATEGIES,
   strategySchema,
 } from "../../schema/registry.ts";
-import { assetClassOf, symbolOf } from "../../schema/symbol.ts";
+import { symbolOfPolygon } from "../venues/polygon/symbols.ts";
 
-/** In paths and bodies: in any case, a slash of crypto also as `-` or encoded. */
+/** In paths and bodies: in any spelling of the venue, and in small letters. */
 export const symbolText = z
   .string()
   .transform((text, context) => {
-    const plain = text.trim().toUpperCase();
-    const joined = /^(?:X:)?([A-Z0-9]+)-(USD|USDT|USDC|BTC|ETH|EUR)$/.exec(
-      plain,
-    );
-    const spelt =
-      joined === null
-        ? plain.startsWith("X:")
-          ? symbolOf(plain.slice(2), "crypto")
-          : symbolOf(plain, assetClassOf(plain))
-        : `${joined[1]}/${joined[2]}`;
+    const spelt = symbolOfPolygon(text);
     if (spelt !== undefined) return spelt;
     context.addIssue({
       code: "custom",
@@ -31,7 +22,7 @@ export const symbolText = z
   })
   .openapi({
     type: "string",
-    description: "AAPL, BRK.B, BTC/USD; in a path also BTC-USD.",
+    description: "AAPL, BRK.B; BTC/USD, BTC-USD, X:BTCUSD or X:BTC-USD.",
     example: "AAPL",
   });
 

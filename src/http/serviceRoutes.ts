@@ -91,7 +91,8 @@ const tree = createRoute({
   },
 });
 
-const instant = z
+/** A day or a time with its zone, as a query says it. */
+export const instant = z
   .union([z.iso.datetime({ offset: true }), z.iso.date()], {
     error:
       "has to be a date (2026-09-18) or a time with a zone (2026-09-18T13:30:00Z)",

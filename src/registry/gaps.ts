@@ -3,20 +3,25 @@
  * proven: a minute that the venue does not have either is recorded as such and
  * never asked for again.
  */
+import { newYorkDay } from "../../schema/instant.ts";
 import { assetClassOf } from "../../schema/symbol.ts";
 import { type Interval, subtract, union } from "../accounts/intervals.ts";
 import { DAY, MINUTE } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import {
   type MissingRange,
   missingOfCrypto,
   missingOfStocks,
   recordSessions,
   recordVerifiedEmpty,
+  storedSymbols,
   verifiedEmpty,
 } from "../stores/postgres/gaps.ts";
 import type { Database } from "../stores/postgres/database.ts";
-import { sessionsBetween } from "../venues/calendar.ts";
+import { sessionOn, sessionsBetween } from "../venues/calendar.ts";
+import type { JobBoard } from "./jobs.ts";
 import { candleOf, marker } from "./messages.ts";
+import { hasNewSplit, splitsSince } from "./phases.ts";
 import type { RegistryRun } from "./run.ts";
 
 /** As `gaps --json` shows it. */
@@ -92,10 +97,16 @@ export async function listGaps(
   );
 }
 
-/** Finds the gaps of every enabled symbol and fills them: the nightly job. */
+/**
+ * Finds the gaps of every enabled symbol and fills them: the nightly job. A
+ * symbol that was split has its whole history read again instead, as a job: what
+ * the venue shows now is of another scale than what is stored.
+ * @throws AggregateError when symbols could not be filled, after all others were
+ */
 export async function fillGaps(
   run: RegistryRun,
   database: Database,
+  board: JobBoard,
   signal: AbortSignal,
 ): Promise<void> {
   const nowMs = run.clock.now();
@@ -104,21 +115,30 @@ export async function fillGaps(
     from: new Date(nowMs - run.backfillDays * DAY),
     to: new Date(nowMs),
   };
-  for (const { symbol } of entries) {
-    const missing = await findGaps(database, [symbol], range, nowMs);
-    if (missing.length === 0) continue;
-    run.log.warn(
-      {
-        symbol,
-        gaps: missing.length,
-        missing: minutesOf(missing),
-        start: new Date(missing[0]?.from ?? nowMs).toISOString(),
-        end: new Date(missing.at(-1)?.to ?? nowMs).toISOString(),
-      },
-      "gap_detected",
-    );
-    await fillSymbol(run, database, symbol, missing, signal);
+  const isStored = new Set(await storedSymbols(database.sql));
+  const split: string[] = [];
+  const failures: Error[] = [];
+  for (const { symbol, status } of entries) {
+    signal.throwIfAborted();
+    if (status === "paused" || !isStored.has(symbol)) continue;
+    try {
+      const splits = await splitsSince(run, symbol, +range.from, {
+        priority: "healing",
+        signal,
+      });
+      if (await hasNewSplit(run, symbol, splits)) split.push(symbol);
+      else await fillSymbol(run, database, symbol, range, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      failures.push(new Error(symbol, { cause: error }));
+    }
   }
+  if (split.length > 0) board.submit("backfill", split);
+  if (failures.length > 0)
+    throw new AggregateError(
+      failures,
+      `gaps of ${failures.map(({ message, cause }) => `${message} (${describeError(cause)})`).join(", ")} could not be filled`,
+    );
 }
 
 /**
@@ -130,10 +150,24 @@ export async function fillSymbol(
   run: RegistryRun,
   database: Database,
   symbol: string,
-  missing: readonly MissingRange[],
+  range: GapRange,
   signal: AbortSignal,
 ): Promise<number> {
-  const { clock, publish, venue } = run;
+  const { clock, log, publish, venue } = run;
+  const missing = await findGaps(database, [symbol], range, clock.now());
+  const [first] = missing;
+  if (first === undefined) return 0;
+  log.warn(
+    {
+      symbol,
+      gaps: missing.length,
+      duration_minutes: minutesOf(missing),
+      start: new Date(first.from).toISOString(),
+      end: new Date(missing.at(-1)?.to ?? first.to).toISOString(),
+    },
+    "gap_detected",
+  );
+  const settledMs = settledUntil(symbol, clock.now());
   await publish(marker(symbol, "backfill", "started", clock.now()), signal);
   let records = 0;
   for (const question of joined(missing)) {
@@ -146,9 +180,10 @@ export async function fillSymbol(
         had.push({ from: at, to: at + MINUTE });
         records++;
       }
-    const asked = missing.filter(
-      ({ from, to }) => from >= question.from && to <= question.to,
-    );
+    const asked = missing
+      .filter(({ from, to }) => from >= question.from && to <= question.to)
+      .map(({ from, to }) => ({ from, to: Math.min(to, settledMs) }))
+      .filter(({ from, to }) => from < to);
     await recordVerifiedEmpty(
       database.sql,
       subtract(asked, union(had)).map((range) => ({ symbol, ...range })),
@@ -159,6 +194,17 @@ export async function fillSymbol(
     signal,
   );
   return records;
+}
+
+/** Until when the venue's word is its last: bars of a session are made anew at its end. */
+function settledUntil(symbol: string, nowMs: number): number {
+  const session =
+    assetClassOf(symbol) === "crypto"
+      ? undefined
+      : sessionOn(newYorkDay(nowMs));
+  const isRunning =
+    session !== undefined && nowMs < session.postCloseMs + LATE_TRADES_MS;
+  return isRunning ? session.preOpenMs : nowMs - LATE_TRADES_MS;
 }
 
 export function minutesOf(ranges: readonly Interval[]): number {

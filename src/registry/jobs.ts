@@ -97,6 +97,14 @@ export class JobBoard {
     }));
   }
 
+  /** Which symbols a job of all of them came to. */
+  noteTickers(jobId: string, tickers: readonly string[]): void {
+    this.#change(jobId, ({ progress }) => ({
+      tickers,
+      progress: { ...progress, total: tickers.length },
+    }));
+  }
+
   noteMessage(jobId: string, message: string): void {
     this.#change(jobId, () => ({ message }));
   }

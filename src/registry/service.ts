@@ -1,6 +1,8 @@
 /** What the outside may ask of the registry: symbols, jobs, the scheduler. HTTP and the command line say it in their own words. */
 import type { RegistryEntry, RegistryStatus } from "../../schema/registry.ts";
+import { DAY } from "../clock.ts";
 import type { RegistryTopology } from "../registryTopology.ts";
+import { storedSymbols } from "../stores/postgres/gaps.ts";
 import {
   addSymbol,
   changeSymbol,
@@ -11,8 +13,15 @@ import {
   type NewEntry,
   setStatus,
 } from "../stores/postgres/registry.ts";
+import { type Gap, listGaps } from "./gaps.ts";
 import type { Job } from "./jobs.ts";
 import type { ScheduledJob } from "./scheduleBoard.ts";
+
+export interface GapQuery {
+  readonly symbol?: string;
+  readonly from?: Date;
+  readonly to?: Date;
+}
 
 export interface RegistryService {
   list(options: { enabledOnly: boolean }): Promise<RegistryEntry[]>;
@@ -34,6 +43,8 @@ export interface RegistryService {
   jobs(): Job[];
   job(id: string): Job | undefined;
   cancelJob(id: string): boolean;
+  /** Of one symbol, or of all that have stored minutes. */
+  gaps(query: GapQuery): Promise<Gap[]>;
   schedule(): { readonly isOn: boolean; readonly jobs: ScheduledJob[] };
   switchSchedule(isOn: boolean): void;
   /** False when there is no such job. */
@@ -64,6 +75,16 @@ export function registryService(topology: RegistryTopology): RegistryService {
     jobs: () => board.list(),
     job: (id) => board.find(id),
     cancelJob: (id) => board.cancel(id),
+    gaps: async ({ symbol, from, to }) => {
+      const nowMs = Date.now();
+      const range = {
+        from: from ?? new Date(nowMs - topology.backfillDays * DAY),
+        to: to ?? new Date(nowMs),
+      };
+      const symbols =
+        symbol === undefined ? await storedSymbols(database.sql) : [symbol];
+      return listGaps(database, symbols, range, nowMs);
+    },
     schedule: () => ({ isOn: scheduleBoard.isOn, jobs: scheduleBoard.list() }),
     switchSchedule: (isOn) => scheduleBoard.switch(isOn),
     trigger: (id) => scheduleBoard.trigger(id),

@@ -15,8 +15,9 @@ export async function refreshSnapshots(
 ): Promise<void> {
   const due = (await store.list({ enabledOnly: true }))
     .filter(
-      ({ strategy, last_snapshot }) =>
+      ({ strategy, status, last_snapshot }) =>
         includes(strategy, "snapshot") &&
+        status !== "paused" &&
         // Before its first run a symbol has no snapshot to refresh.
         last_snapshot !== null,
     )
@@ -40,8 +41,14 @@ export async function watchStreams(
   { store, streams, clock, log }: RegistryRun,
   feeds: readonly FeedRun[],
 ): Promise<void> {
-  for (const entry of await store.list({ enabledOnly: false })) {
+  const entries = await store.list({ enabledOnly: false });
+  const known = new Set(entries.map(({ symbol }) => symbol));
+  for (const symbol of streams.list())
+    if (!known.has(symbol)) streams.remove(symbol);
+  for (const entry of entries) {
     const { symbol, strategy, enabled, last_stream, status } = entry;
+    // A run is about to say whether it streams.
+    if (status === "running" && streams.has(symbol)) continue;
     const isWanted =
       enabled &&
       status !== "paused" &&

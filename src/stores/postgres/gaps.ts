@@ -111,7 +111,7 @@ export async function recordVerifiedEmpty(
     set to_at = greatest(stored.to_at, excluded.to_at), verified_at = now()`;
 }
 
-/** Symbols that have stored minutes: all, or those named. */
+/** Symbols that have stored minutes. */
 export async function storedSymbols(sql: Sql): Promise<string[]> {
   // One look at the index a symbol, however many rows it has.
   const rows = await sql<{ symbol: string }[]>`

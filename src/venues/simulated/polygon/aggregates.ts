@@ -243,9 +243,9 @@ function instantOf(
     /^\d{4}-\d\d-\d\d$/.test(text) &&
     !Number.isNaN(Date.parse(`${text}T00:00:00Z`));
   if (!isDay)
-    throw badRequest(`Could not parse the time parameter: '${end}'. Use YYYY-MM-DD or Unix MS Timestamps`);
+    throw badRequest(
+      `Could not parse the time parameter: '${end}'. Use YYYY-MM-DD or Unix MS Timestamps`,
+    );
   const startMs = dayStart(symbol, text);
-  return end === "from"
-    ? startMs
-    : windowOfDay(symbol).nextOf(startMs) - 1;
+  return end === "from" ? startMs : windowOfDay(symbol).nextOf(startMs) - 1;
 }

@@ -1,6 +1,4 @@
 /** One request, and what its plan shows of the market. */
-import { newYorkDay } from "../../../../schema/instant.ts";
-import { isCrypto } from "../order.ts";
 import { type Chart, dayOf, dayStart } from "./chart.ts";
 import type { PolygonPlan } from "./plans.ts";
 import { requestId } from "./refusal.ts";
@@ -46,9 +44,4 @@ export function askedOf({
         ? dayStart(symbol, dayOf(symbol, nowMs))
         : nowMs - plan.delayMs,
   };
-}
-
-/** Day in New York, of crypto that of UTC. */
-export function todayOf({ nowMs }: Asked, symbol: string): string {
-  return isCrypto(symbol) ? dayOf(symbol, nowMs) : newYorkDay(nowMs);
 }

@@ -10,7 +10,6 @@ import {
   BAR_AFTER_MS,
   barOf,
   joinBars,
-  minuteOf,
   type Tape,
   type TapeBar,
   tidy,
@@ -108,11 +107,7 @@ export class Chart {
   }
 
   /** The running one as far as it got; none of a minute without a trade. */
-  minute(
-    symbol: string,
-    minuteMs: number,
-    nowMs: number,
-  ): TapeBar | undefined {
+  minute(symbol: string, minuteMs: number, nowMs: number): TapeBar | undefined {
     const isOver = minuteMs + MINUTE + BAR_AFTER_MS <= nowMs;
     const bar = isOver
       ? barAt(this.tape, symbol, minuteMs, nowMs)
@@ -158,7 +153,12 @@ export class Chart {
    * is to be multiplied with, and a volume divided by, to be on that of today's
    * shares, or (raw) on that of the shares of its day.
    */
-  scale(symbol: string, ms: number, isAdjusted: boolean, nowMs: number): number {
+  scale(
+    symbol: string,
+    ms: number,
+    isAdjusted: boolean,
+    nowMs: number,
+  ): number {
     const sinceMs = isAdjusted ? Math.max(ms, nowMs) : ms;
     let scale = 1;
     for (const { atMs, ratio } of this.#splits.get(symbol) ?? [])
@@ -204,11 +204,6 @@ export function dayOf(symbol: string, ms: number): string {
     : newYorkDay(ms);
 }
 
-/** The newest minute, and what came before it. */
-export function minuteNow(ms: number): number {
-  return minuteOf(ms);
-}
-
 /** Prices of the regular session; of a day without one those of all. */
 function dayRow({ regular: priced, whole }: DayBar): TapeBar | undefined {
   if (whole === undefined || priced === undefined) return whole;
@@ -220,9 +215,7 @@ function regular(
   bars: readonly TapeBar[],
   { openMs, closeMs }: Session,
 ): TapeBar[] {
-  return bars.filter(
-    ({ startMs }) => openMs <= startMs && startMs < closeMs,
-  );
+  return bars.filter(({ startMs }) => openMs <= startMs && startMs < closeMs);
 }
 
 export function rescaled(bar: TapeBar, scale: number): TapeBar {
