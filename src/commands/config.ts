@@ -8,7 +8,11 @@ import {
   type Config,
   type Environment,
 } from "../config.ts";
-import type { MarketConfig } from "../config/market.ts";
+import type {
+  KafkaAddress,
+  MarketConfig,
+  PolygonAccess,
+} from "../config/market.ts";
 import { MASK, maskUrl } from "../config/mask.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { planOf, type Running, type Step } from "./plan.ts";
@@ -27,6 +31,10 @@ export interface Probes {
   readonly redis?: (url: string) => Promise<void>;
   /** Rejects when Firestore does not answer. Absent: it is not asked. */
   readonly firestore?: (market: MarketConfig) => Promise<void>;
+  /** The registry's venue takes the key. Absent: it is not asked. */
+  readonly polygon?: (access: PolygonAccess) => Promise<void>;
+  /** Rejects when no broker answers. Absent: they are not asked. */
+  readonly kafka?: (address: KafkaAddress) => Promise<void>;
   /** The service that runs with this configuration's address; undefined when none does. Only for `--plan`. */
   readonly running?: (config: Config) => Promise<Running | undefined>;
 }
@@ -116,6 +124,8 @@ function questionsOf(config: Config, probes: Probes): Question<string>[] {
     ...question("market data", market.access && market, probes.marketData),
     ...question("redis", market.redis?.url, probes.redis),
     ...question("firestore", market.firestore && market, probes.firestore),
+    ...question("polygon", market.polygon, probes.polygon),
+    ...question("kafka", market.kafka, probes.kafka),
   ];
 }
 
@@ -170,6 +180,14 @@ function withoutSecrets(detail: string, config: Config): string {
       ...(market.access === undefined ? [] : [market.access]),
     ].flatMap(({ keyId, secretKey }) => [secretKey, keyId]),
     ...passwords,
+    ...(market.polygon === undefined
+      ? []
+      : [
+          market.polygon.apiKey,
+          market.polygon.files?.secretKey ?? "",
+          market.polygon.files?.accessKey ?? "",
+        ]),
+    market.kafka?.sasl?.password ?? "",
   ]
     .filter((secret) => secret !== "")
     .reduce((text, secret) => text.replaceAll(secret, MASK), maskUrl(detail));

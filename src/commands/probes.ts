@@ -1,9 +1,13 @@
 /** What `config check` asks stores and venues, each as the service itself would. */
 import { SECOND } from "../clock.ts";
 import { RateBudget } from "../flow/rate.ts";
+import { connectKafka } from "../stores/kafka/connect.ts";
+import { openPublisher } from "../stores/kafka/produce.ts";
 import { connect, ping } from "../stores/postgres/connect.ts";
 import { dialControl } from "../stores/redis/connect.ts";
 import { alpacaHistory } from "../venues/alpaca/marketRest.ts";
+import { listingOf } from "../venues/polygon/listing.ts";
+import { createPolygonRest, polygonBudget } from "../venues/polygon/rest.ts";
 import { createAlpacaRest } from "../venues/alpaca/rest.ts";
 import { fetchRunning } from "./views.ts";
 import type { Probes } from "./config.ts";
@@ -57,6 +61,23 @@ export const probes: Probes = {
     } finally {
       await connection.terminate();
     }
+  },
+  async polygon(access) {
+    const rest = createPolygonRest({
+      key: access,
+      budget: polygonBudget(access),
+    });
+    await listingOf(rest, "AAPL", {
+      priority: "live",
+      signal: AbortSignal.timeout(10 * SECOND),
+    });
+  },
+  async kafka(address) {
+    const publisher = await openPublisher(
+      connectKafka(address, "feedkeeper-check"),
+      address.layout,
+    );
+    await publisher.close();
   },
   running: fetchRunning,
 };
