@@ -137,6 +137,8 @@ export function createFeedLink(dialled: typeof dial) {
           wire.refused(error.kind);
           return pump();
         case "reconnect":
+          if (error.retryAfterMs !== undefined)
+            hint = { ...hint, retryAfterMs: error.retryAfterMs };
           return say({ type: "closed", reason });
         case "harmless":
           return;

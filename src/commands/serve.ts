@@ -10,7 +10,7 @@ import {
   readConfig,
   type ReadOptions,
 } from "../config.ts";
-import type { FeedAccess } from "../config/market.ts";
+import type { FeedAccess, PolygonAccess } from "../config/market.ts";
 import { ConfigError } from "../errors.ts";
 import { createApp } from "../http/app.ts";
 import { freePort, requireFreePort } from "../http/listen.ts";
@@ -23,7 +23,11 @@ import { HealthJudge, serviceStatus } from "../status.ts";
 import { barFacts } from "../stores/postgres/marketStore.ts";
 import { createTopology, type Topology } from "../topology.ts";
 import type { SimulatedVenueOptions } from "../venues/simulated/venue.ts";
-import { demoAccounts, demoFeedAccess } from "./demoAccounts.ts";
+import {
+  demoAccounts,
+  demoFeedAccess,
+  demoPolygonAccess,
+} from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
 import { lastSession, noteSession } from "./lastSession.ts";
 import { writeReceipt } from "./receipt.ts";
@@ -110,7 +114,7 @@ export async function runService(
       ? feedAccessOf(config, venue?.port)
       : undefined,
     polygonAccess: config.roles.has("registry")
-      ? config.market.polygon
+      ? polygonAccessOf(config, venue?.port)
       : undefined,
   });
   if (!config.dryRun) noteSession(config.directory, topology.session);
@@ -167,6 +171,14 @@ function feedAccessOf(
 ): FeedAccess | undefined {
   if (venuePort === undefined) return market.access;
   return demoFeedAccess(`http://127.0.0.1:${venuePort}`);
+}
+
+function polygonAccessOf(
+  { market }: Config,
+  venuePort: number | undefined,
+): PolygonAccess | undefined {
+  if (venuePort === undefined) return market.polygon;
+  return demoPolygonAccess(`http://127.0.0.1:${venuePort}`);
 }
 
 /** Waits for the tree's end: by a signal, by the deadline, or because it gave up. */

@@ -26,7 +26,8 @@ export const symbolText = z
     example: "AAPL",
   });
 
-const strategy = strategySchema.openapi({
+// A copy: the schema itself was made before zod learnt .openapi().
+const strategy = strategySchema.clone().openapi({
   type: "string",
   description: `${Object.keys(STRATEGIES).join(", ")}; with _ or +, in either case.`,
   example: "flatpack_snapshot_stream",
@@ -57,7 +58,7 @@ export const symbolChangeSchema = z
 
 export const statusChangeSchema = z
   .object({
-    status: statusSchema.openapi({
+    status: statusSchema.clone().openapi({
       type: "string",
       description: STATUSES.join(", "),
       example: "disabled",

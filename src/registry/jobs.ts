@@ -115,8 +115,10 @@ export class JobBoard {
       const failed = (job.result ?? []).filter(
         ({ status }) => status === "error",
       );
+      // Called off by somebody, or cut off with the service.
       const isCancelled =
-        this.#entries.get(jobId)?.cancelled.signal.aborted === true;
+        this.#entries.get(jobId)?.cancelled.signal.aborted === true ||
+        job.result?.some(({ status }) => status === "cancelled") === true;
       return {
         state: isCancelled
           ? "cancelled"

@@ -185,13 +185,19 @@ async function readFiles(
   const assetClass = assetClassOf(symbol);
   const read = await run.store.filesRead(symbol);
   const left: { from: number; to: number }[] = [];
+  let follows = false;
   for (const day of daysOf(symbol, range)) {
     options.signal.throwIfAborted();
     const file = await files.find(assetClass, day.name, options);
+    const last = left.at(-1);
     if (file === undefined) {
-      addDay(left, day);
+      // Days without a file that follow each other are one question to REST.
+      if (follows && last !== undefined) last.to = day.to;
+      else left.push({ from: day.from, to: day.to });
+      follows = true;
       continue;
     }
+    follows = false;
     // A replaced file has another version, and is read again.
     if (read.get(file.key) === file.etag) continue;
     let rows = 0;
@@ -237,16 +243,6 @@ function daysOf(
       });
   }
   return days;
-}
-
-/** Days that follow each other are one question to REST. */
-function addDay(
-  ranges: { from: number; to: number }[],
-  { from, to }: NamedDay,
-): void {
-  const last = ranges.at(-1);
-  if (last !== undefined && from - last.to < 4 * DAY) last.to = to;
-  else ranges.push({ from, to });
 }
 
 function dayOf(ms: number): string {

@@ -63,7 +63,7 @@ async function realStart(): Promise<number> {
     },
   );
   try {
-    await whenThereIsARow(directory.path);
+    await whenThereIsARow(directory.path, service);
     return (performance.now() - startMs) / SECOND;
   } finally {
     service.kill("SIGTERM");
@@ -71,11 +71,16 @@ async function realStart(): Promise<number> {
   }
 }
 
-async function whenThereIsARow(directory: string): Promise<void> {
+async function whenThereIsARow(
+  directory: string,
+  service: Bun.Subprocess,
+): Promise<void> {
   for (const deadline = Date.now() + GIVEN_UP_MS; Date.now() < deadline;) {
     await sleep(50);
     const url = readRunFile(directory)?.postgresUrl;
     if (url !== undefined && (await hasRow(url))) return;
+    if (service.exitCode !== null)
+      throw new Error(`the service ended with ${service.exitCode}`);
   }
   throw new Error("no row was committed");
 }

@@ -12,6 +12,7 @@ const BENCHMARKS = [
   "redisPublish",
   "feedVerdict",
   "quotes",
+  "dayFile",
 ];
 
 const named = process.argv.slice(2);

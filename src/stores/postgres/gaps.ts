@@ -85,9 +85,10 @@ export async function verifiedEmpty(
   range: { readonly from: Date; readonly to: Date },
 ): Promise<MissingRange[]> {
   const rows = await sql<{ symbol: string; from_at: Date; to_at: Date }[]>`
-    select symbol, from_at, to_at from feedkeeper.verified_empty
+    select symbol, greatest(from_at, ${range.from}) as from_at, least(to_at, ${range.to}) as to_at
+    from feedkeeper.verified_empty
     where symbol = any(${[...symbols]}) and from_at < ${range.to} and to_at > ${range.from}
-    order by symbol, from_at`;
+    order by 1, 2`;
   return rows.map(rangeOf);
 }
 

@@ -56,7 +56,8 @@ export async function addSymbol(
       description = coalesce(excluded.description, stored.description),
       metadata = coalesce(excluded.metadata, stored.metadata), updated_at = now()
     returning ${sql(COLUMNS)}, xmax = 0 as is_new`;
-  return { entry: entryOf(row ?? {}), isNew: row?.["is_new"] === true };
+  const { is_new, ...stored } = row ?? {};
+  return { entry: entryOf(stored), isNew: is_new === true };
 }
 
 export async function listSymbols(

@@ -19,7 +19,26 @@ export async function upsertSnapshots(
   const result = await sql`
     insert into market_snapshots
     select * from json_populate_recordset(null::market_snapshots, ${incoming}::text::json)
-    on conflict (symbol, updated_at) do update set raw_data = excluded.raw_data`;
+    on conflict (symbol, updated_at) do update set
+      last_trade_price = excluded.last_trade_price,
+      last_trade_size = excluded.last_trade_size,
+      last_trade_exchange = excluded.last_trade_exchange,
+      last_quote_bid = excluded.last_quote_bid,
+      last_quote_ask = excluded.last_quote_ask,
+      last_quote_bid_size = excluded.last_quote_bid_size,
+      last_quote_ask_size = excluded.last_quote_ask_size,
+      day_open = excluded.day_open,
+      day_high = excluded.day_high,
+      day_low = excluded.day_low,
+      day_close = excluded.day_close,
+      day_volume = excluded.day_volume,
+      prev_close = excluded.prev_close,
+      prev_volume = excluded.prev_volume,
+      todays_change = excluded.todays_change,
+      todays_change_percent = excluded.todays_change_percent,
+      minute_vwap = excluded.minute_vwap,
+      minute_volume = excluded.minute_volume,
+      raw_data = excluded.raw_data`;
   return result.count;
 }
 

@@ -127,21 +127,44 @@ export function readBar(
   startMs: number,
   { span, receivedAtMs }: Pick<Bar, "span" | "receivedAtMs">,
 ): Bar {
-  const vwap = optionalAmount(members["vw"], "vw");
+  const open = priceOf(members["o"], "o");
+  const high = priceOf(members["h"], "h");
+  const low = priceOf(members["l"], "l");
+  const close = priceOf(members["c"], "c");
+  const volume = amountOf(members["v"], "v");
+  // 0 is what crypto shows where no average was made.
+  const vwap = optionalAmount(members["vw"], "vw") || undefined;
   const trades = optionalAmount(members["n"], "n");
+  const timestamp = timeOfMs(startMs);
+  // Nearly all of REST are whole; put together member by member a page takes a fifth longer.
+  if (vwap !== undefined && trades !== undefined)
+    return {
+      kind: "bar",
+      span,
+      symbol,
+      open,
+      high,
+      low,
+      close,
+      volume,
+      vwap,
+      trades,
+      timestamp,
+      source: SOURCE,
+      receivedAtMs,
+    };
   return {
     kind: "bar",
     span,
     symbol,
-    open: priceOf(members["o"], "o"),
-    high: priceOf(members["h"], "h"),
-    low: priceOf(members["l"], "l"),
-    close: priceOf(members["c"], "c"),
-    volume: amountOf(members["v"], "v"),
-    // 0 is what crypto shows where no average was made.
-    ...(vwap && { vwap }),
+    open,
+    high,
+    low,
+    close,
+    volume,
+    ...(vwap !== undefined && { vwap }),
     ...(trades !== undefined && { trades }),
-    timestamp: timeOfMs(startMs),
+    timestamp,
     source: SOURCE,
     receivedAtMs,
   };

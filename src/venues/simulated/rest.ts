@@ -206,7 +206,7 @@ function tooMany({
     : withHeaders(answer, { "Retry-After": String(retryAfterS) });
 }
 
-function gatewayPage(): Response {
+export function gatewayPage(): Response {
   return new Response(
     "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
     { status: 502, headers: { "Content-Type": "text/html" } },
@@ -223,7 +223,7 @@ function withHeaders(
 }
 
 /** Half of the body, and then the connection is gone. */
-async function cutShort(
+export async function cutShort(
   response: Response,
   cut: () => void,
 ): Promise<Response> {

@@ -1,7 +1,7 @@
 /**
  * A broker to try against: Alpaca's trading REST and `trade_updates`, its market
- * data by REST and stream, true to the wire, with books of its own that anyone can
- * compare with, and faults on call.
+ * data by REST and stream, Polygon's beside it, true to the wire, with books of its
+ * own that anyone can compare with, and faults on call.
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import type { Logger } from "../../log.ts";
@@ -25,6 +25,13 @@ import {
   type MarketOptions,
 } from "./market/market.ts";
 import type { MarketConnection, MarketStreamFace } from "./market/stream.ts";
+import {
+  createPolygon,
+  POLYGON_PLACES,
+  type PolygonFace,
+  type PolygonOptions,
+} from "./polygon/polygon.ts";
+import type { PolygonConnection, PolygonStreamFace } from "./polygon/stream.ts";
 import { startRelay } from "./relay.ts";
 import { answerRest } from "./rest.ts";
 import { type Connection, StreamFace } from "./stream.ts";
@@ -77,6 +84,7 @@ export interface SimulatedVenueOptions {
   readonly streamsOverfull?: "refuse" | "replace";
   readonly sharesExecutionIds?: boolean;
   readonly market?: MarketOptions;
+  readonly polygon?: PolygonOptions;
   readonly clock?: { now(): number };
   readonly log?: Logger;
 }
@@ -89,6 +97,7 @@ export interface SimulatedVenue {
   readonly accounts: readonly SimulatedAccountSpec[];
   readonly exchange: Exchange;
   readonly market: Market;
+  readonly polygon: PolygonFace;
   inject(fault: Fault): void;
   /** Ends all faults. */
   clear(): void;
@@ -106,8 +115,10 @@ export async function startSimulatedVenue(
     log,
   } = options;
   const names = accounts.map(({ name }) => name);
+  const struck = [...names, POLYGON_PLACES.account];
+  const paths = [...MARKET_PATHS, ...POLYGON_PLACES.paths];
   for (const fault of options.faults ?? [])
-    requireAccount(fault, names, MARKET_PATHS);
+    requireAccount(fault, struck, paths);
 
   await using stack = new AsyncDisposableStack();
   const now = () => options.clock?.now() ?? Date.now();
@@ -148,6 +159,13 @@ export async function startSimulatedVenue(
     now,
     cut: (port) => relay.cut(port),
   });
+  const polygon = createPolygon({
+    options: options.polygon ?? {},
+    market,
+    faults,
+    now,
+    cut: (port) => relay.cut(port),
+  });
   const face = {
     exchange,
     market,
@@ -161,7 +179,7 @@ export async function startSimulatedVenue(
   };
   const doors = { accounts: names, books, faults, inject };
   const server = stack.adopt(
-    Bun.serve<Connection | MarketConnection>({
+    Bun.serve<AnyConnection>({
       hostname: "127.0.0.1",
       port: 0,
       idleTimeout: 60,
@@ -171,15 +189,17 @@ export async function startSimulatedVenue(
         if (isMarketPath(pathname))
           return market.stream.upgrade(request, own, pathname);
         if (/^\/sim(\/|$)/.test(pathname)) return answerSim(doors, request);
-        return answerRest(face, request, () =>
-          relay.cut(own.requestIP(request)?.port ?? 0),
-        );
+        const cut = () => relay.cut(own.requestIP(request)?.port ?? 0);
+        const answered = polygon.answer(request, own, cut);
+        return answered === undefined
+          ? answerRest(face, request, cut)
+          : answered.response;
       },
       error(error) {
         onFailure(error);
         return json({ code: 50010000, message: "internal server error" }, 500);
       },
-      websocket: handlerOf(stream, market.stream),
+      websocket: handlerOf(stream, market.stream, polygon.stream),
     }),
     (each) => each.stop(true),
   );
@@ -200,10 +220,11 @@ export async function startSimulatedVenue(
     exchange.stop();
     stream.stop();
     market.stream.stop();
+    polygon.stream.stop();
   });
 
   function inject(fault: Fault): void {
-    requireAccount(fault, names, MARKET_PATHS);
+    requireAccount(fault, struck, paths);
     log?.info({ fault }, "fault_injected");
     switch (fault.kind) {
       case "drop":
@@ -223,9 +244,14 @@ export async function startSimulatedVenue(
     const { kind, account } = fault;
     if (kind === "action-error" || kind === "withdrawn")
       return stream.instant(kind, account);
-    if (kind === "feed-error")
-      return market.stream.complain(fault.code, account);
-    const ports = [...stream.ports(account), ...market.stream.ports(account)];
+    if (kind === "feed-error") {
+      market.stream.complain(fault.code, account);
+      polygon.stream.complain(fault.code, account);
+      return;
+    }
+    const ports = [stream, market.stream, polygon.stream].flatMap((each) =>
+      each.ports(account),
+    );
     for (const port of ports) {
       if (kind === "drop") relay.cut(port);
       else {
@@ -254,37 +280,48 @@ export async function startSimulatedVenue(
     accounts,
     exchange,
     market,
+    polygon,
     inject,
     clear: () => faults.clear(),
     stop: () => (stopped ??= running.disposeAsync()),
   };
 }
 
-/** One server, two languages: what a socket speaks is known by what it was opened with. */
+type AnyConnection = Connection | MarketConnection | PolygonConnection;
+
+/** One server, three languages: what a socket speaks is known by what it was opened with. */
 function handlerOf(
   trading: StreamFace,
   market: MarketStreamFace,
-): WebSocketHandler<Connection | MarketConnection> {
+  polygon: PolygonStreamFace,
+): WebSocketHandler<AnyConnection> {
   const isMarket = (
-    socket: ServerWebSocket<Connection | MarketConnection>,
+    socket: ServerWebSocket<AnyConnection>,
   ): socket is ServerWebSocket<MarketConnection> => "path" in socket.data;
+  const isPolygon = (
+    socket: ServerWebSocket<AnyConnection>,
+  ): socket is ServerWebSocket<PolygonConnection> => "cluster" in socket.data;
   const isTrading = (
-    socket: ServerWebSocket<Connection | MarketConnection>,
-  ): socket is ServerWebSocket<Connection> => !isMarket(socket);
+    socket: ServerWebSocket<AnyConnection>,
+  ): socket is ServerWebSocket<Connection> =>
+    !isMarket(socket) && !isPolygon(socket);
   const { open, message, close, ...settings } = trading.handler;
   return {
     ...settings,
     perMessageDeflate: true,
     open(socket) {
       if (isMarket(socket)) market.opened(socket);
+      else if (isPolygon(socket)) polygon.opened(socket);
       else if (isTrading(socket)) void open?.(socket);
     },
     message(socket, frame) {
       if (isMarket(socket)) market.heard(socket, frame);
+      else if (isPolygon(socket)) polygon.heard(socket, frame);
       else if (isTrading(socket)) void message?.(socket, frame);
     },
     close(socket, code, reason) {
       if (isMarket(socket)) market.closed(socket, code);
+      else if (isPolygon(socket)) polygon.closed(socket);
       else if (isTrading(socket)) void close?.(socket, code, reason);
     },
   };

@@ -176,3 +176,73 @@ describe("in one batch", () => {
     );
   });
 });
+
+describe("of two venues", () => {
+  const alpaca = (volume: number, span: BarSpan = "minute") =>
+    bar({ span, volume });
+  const polygon = (volume: number, span: BarSpan = "minute") =>
+    bar({ span, volume, source: "polygon:stream" });
+  const cases: [title: string, bars: Bar[], stands: string][] = [
+    [
+      "a bar of Polygon replaces a fuller one",
+      [alpaca(9), polygon(5)],
+      "polygon:stream 5",
+    ],
+    [
+      "and one read back",
+      [alpaca(9, "history"), polygon(5)],
+      "polygon:stream 5",
+    ],
+    [
+      "one of Alpaca never replaces Polygon's, be it fuller",
+      [polygon(5), alpaca(9)],
+      "polygon:stream 5",
+    ],
+    [
+      "or the venue's last word",
+      [polygon(5), alpaca(9, "history")],
+      "polygon:stream 5",
+    ],
+    [
+      "among Polygon's own the usual rule holds",
+      [polygon(5), alpaca(9), polygon(4)],
+      "polygon:stream 5",
+    ],
+    [
+      "and its updates replace",
+      [polygon(5), alpaca(9), polygon(4, "updated")],
+      "polygon:stream 4",
+    ],
+    [
+      "one that tells the very same takes the minute over",
+      [alpaca(5), polygon(5)],
+      "polygon:stream 5",
+    ],
+  ];
+  const standing = async () =>
+    (await stored()).map((row) => `${row["source"]} ${row["volume"]}`);
+
+  test.each(cases)(
+    "%s, one by one and in one batch",
+    async (_, bars, stands) => {
+      for (const each of bars) await write(each);
+      expect(await standing()).toEqual([stands]);
+      await fresh.sql`truncate ohlcv_1m`;
+      await write(...bars);
+      expect(await standing()).toEqual([stands]);
+    },
+  );
+
+  test("what is stored decides as well: Polygon's plain minute in a batch does not outdo its fuller one", async () => {
+    await write(polygon(9));
+    expect(await write(alpaca(5, "history"), polygon(7))).toBe(0);
+    expect(await standing()).toEqual(["polygon:stream 9"]);
+  });
+
+  test("bars of an older service, which say no source, are outdone by Polygon's", async () => {
+    await write(bar());
+    await fresh.sql`update ohlcv_1m set source = null`;
+    await write(polygon(5));
+    expect(await standing()).toEqual(["polygon:stream 5"]);
+  });
+});

@@ -3,6 +3,7 @@
  * its bars are made of, and the position of the next one is in its path.
  * https://massive.com/docs/rest/stocks/aggregates/custom-bars
  */
+import { setImmediate } from "node:timers/promises";
 import { DAY, HOUR, MINUTE } from "../../../clock.ts";
 import { joinBars, type TapeBar } from "../market/tape.ts";
 import type { Asked } from "./asked.ts";
@@ -12,6 +13,8 @@ import { written } from "./numbers.ts";
 import { badRequest, beforeHistory } from "./refusal.ts";
 
 const LIMIT = { fallback: 5_000, max: 50_000 };
+/** After so many minutes others have their turn: a long page takes a second to make. */
+const BREATH = 2_000;
 /** Of a plan's history, so that a leap day does not matter. */
 const YEAR_MS = 366 * DAY;
 
@@ -30,7 +33,10 @@ interface Window {
   nextOf(startMs: number): number;
 }
 
-export function aggregates(asked: Asked, range: RangeAsked): object {
+export async function aggregates(
+  asked: Asked,
+  range: RangeAsked,
+): Promise<object> {
   const { chart, plan, query } = asked;
   const { ticker } = range;
   // Of a ticker that nobody knows there are no bars, and no complaint.
@@ -56,11 +62,11 @@ export function aggregates(asked: Asked, range: RangeAsked): object {
       : window.base === "minute"
         ? chart.minutes(symbol, extent)
         : chart.days(symbol, extent);
-  const page = pageOf(base, window, limit, order);
+  const page = await pageOf(base, window, limit, order);
   const results = page.bars.map((bar) =>
     rowOf(chart.scaled(symbol, bar, isAdjusted, nowMs), asked.hasOddities),
   );
-  return {
+  const envelope = {
     ticker,
     queryCount: page.read,
     resultsCount: results.length,
@@ -78,6 +84,10 @@ export function aggregates(asked: Asked, range: RangeAsked): object {
       }),
     }),
   };
+  // Nobody may count on the order of members.
+  return asked.hasOddities
+    ? Object.fromEntries(Object.entries(envelope).reverse())
+    : envelope;
 }
 
 /** The last bar of a symbol's days that are over. */
@@ -124,12 +134,12 @@ interface Page {
   readonly nextMs: number | undefined;
 }
 
-function pageOf(
+async function pageOf(
   base: Iterable<TapeBar>,
   window: Window,
   limit: number,
   order: Order,
-): Page {
+): Promise<Page> {
   const groups: { readonly startMs: number; readonly bars: TapeBar[] }[] = [];
   let read = 0;
   let nextMs: number | undefined;
@@ -144,6 +154,7 @@ function pageOf(
       break;
     }
     read++;
+    if (read % BREATH === 0) await setImmediate();
     if (group?.startMs === startMs) group.bars.push(bar);
     else groups.push({ startMs, bars: [bar] });
   }

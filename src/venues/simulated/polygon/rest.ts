@@ -1,7 +1,7 @@
 /** The venue's REST: who asks, whether his plan lets him, what is broken today, and the route. */
 import { MINUTE, sleep } from "../../../clock.ts";
 import { json } from "../answer.ts";
-import { cutShort, gatewayPage } from "../broken.ts";
+import { cutShort, gatewayPage } from "../rest.ts";
 import type { FaultBoard } from "../faults.ts";
 import { aggregates, previousDay } from "./aggregates.ts";
 import { type Asked, askedOf } from "./asked.ts";
@@ -57,9 +57,11 @@ export class MinuteBudget {
   }
 }
 
-/** Whether the path is one of this venue's; the broker's begin with `/v2/` and `/v1beta…`. */
+/** Whether the path is one of this venue's; the broker beside it has its own below `/v2/`. */
 export function isPolygonRest(pathname: string): boolean {
-  return /^\/(v2\/(aggs|snapshot)|v1|v3)(\/|$)/.test(pathname);
+  return /^\/(v2\/(aggs|snapshot)|v3\/(reference|snapshot)|v1\/marketstatus)(\/|$)/.test(
+    pathname,
+  );
 }
 
 /** Answers one request; `cut` ends its connection. */
@@ -72,7 +74,7 @@ export async function answerPolygon(
   const latency = faults.strikes("rest-latency", POLYGON);
   if (latency !== undefined) await sleep(latency.byMs);
   if (faults.strikes("rest-500", POLYGON)) return gatewayPage();
-  const answer = answered(face, request);
+  const answer = await answered(face, request);
   answer.headers.set("X-Request-Id", requestId());
   answer.headers.set("Vary", "Accept-Encoding");
   return faults.strikes("rest-cut", POLYGON)
@@ -80,7 +82,10 @@ export async function answerPolygon(
     : answer;
 }
 
-function answered(face: PolygonRestFace, request: Request): Response {
+async function answered(
+  face: PolygonRestFace,
+  request: Request,
+): Promise<Response> {
   const { faults, budget } = face;
   try {
     const url = new URL(request.url);
@@ -91,7 +96,7 @@ function answered(face: PolygonRestFace, request: Request): Response {
     if (throttle !== undefined || !budget.take()) throw tooMany();
     if (request.method !== "GET") return noPage();
     const asked = askedOf({ ...face, url, query, nowMs: face.now() });
-    const value = routed(face, asked);
+    const value = await routed(face, asked);
     return value === undefined ? noPage() : json(value);
   } catch (error) {
     if (error instanceof PolygonRefusal) return refusalAnswer(error);
@@ -113,7 +118,10 @@ function requireKey(
 }
 
 /** Undefined where no route leads. */
-function routed(face: PolygonRestFace, asked: Asked): object | undefined {
+function routed(
+  face: PolygonRestFace,
+  asked: Asked,
+): object | Promise<object> | undefined {
   const parts = asked.url.pathname.split("/").slice(1).map(decoded);
   const [version, product, ...rest] = parts;
   switch (`${version}/${product}`) {
@@ -134,7 +142,7 @@ function routed(face: PolygonRestFace, asked: Asked): object | undefined {
 function ofAggregates(
   asked: Asked,
   [kind, ticker = "", what, ...rest]: readonly string[],
-): object | undefined {
+): object | Promise<object> | undefined {
   if (kind !== "ticker" || ticker === "") return undefined;
   if (what === "prev" && rest.length === 0) return previousDay(asked, ticker);
   const [multiplier = "", timespan = "", from = "", to, ...more] = rest;

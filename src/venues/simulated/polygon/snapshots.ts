@@ -17,7 +17,6 @@ import {
 } from "../market/tape.ts";
 import { isCrypto } from "../order.ts";
 import type { Asked } from "./asked.ts";
-import { dayOf } from "./chart.ts";
 import { decimalText, nanoseconds, written } from "./numbers.ts";
 import { notFound } from "./refusal.ts";
 import { tickerOf } from "./tickers.ts";
@@ -148,31 +147,31 @@ function lastQuote(quote: TapeQuote | undefined): object {
 }
 
 function stateOf(asked: Asked, symbol: string): State {
-  const { chart } = asked;
   const nowMs = asked.knownMs(symbol);
   return isCrypto(symbol)
-    ? cryptoState(asked, symbol, nowMs)
+    ? pairState(asked, symbol, nowMs)
     : stockState(asked, symbol, nowMs);
+}
 
-  function cryptoState(_: Asked, pair: string, ms: number): State {
-    const wipedMs = Math.floor((ms - CRYPTO_WIPED_MS) / DAY) * DAY;
-    const fromMs = wipedMs + CRYPTO_WIPED_MS;
-    const bars = (startMs: number, endMs: number) => [
-      ...chart.minutes(pair, {
+function pairState(asked: Asked, symbol: string, nowMs: number): State {
+  const fromMs =
+    Math.floor((nowMs - CRYPTO_WIPED_MS) / DAY) * DAY + CRYPTO_WIPED_MS;
+  const dayFrom = (startMs: number, endMs: number) =>
+    joinBars(startMs, [
+      ...asked.chart.minutes(symbol, {
         fromMs: startMs,
         toMs: endMs,
         order: "asc",
-        nowMs: ms,
+        nowMs,
       }),
-    ];
-    const today = joinBars(fromMs, bars(fromMs, ms));
-    return {
-      ...newest(asked, pair, fromMs, ms),
-      day: today,
-      whole: today,
-      before: joinBars(fromMs - DAY, bars(fromMs - DAY, fromMs - 1)),
-    };
-  }
+    ]);
+  const today = dayFrom(fromMs, nowMs);
+  return {
+    ...newest(asked, symbol, fromMs, nowMs),
+    day: today,
+    whole: today,
+    before: dayFrom(fromMs - DAY, fromMs - 1),
+  };
 }
 
 function stockState(asked: Asked, symbol: string, nowMs: number): State {
@@ -215,7 +214,7 @@ function sessionDayOf(nowMs: number): string {
   }
 }
 
-/** Minute, trade and quote since the wipe; the hours in which nothing happens are passed over. */
+/** Minute, trade and quote since the wipe; a quote counts from the newest minute with a trade on. */
 function newest(
   { chart }: Asked,
   symbol: string,
