@@ -1,5 +1,6 @@
 /** The command line: words become typed arguments of one command, its result an exit code. */
 import { CommanderError } from "commander";
+import type { RegistryStatus, Strategy } from "../schema/registry.ts";
 import { buildProgram } from "./cli/program.ts";
 import { processEnvironment } from "./config.ts";
 import { ConfigError, describeError } from "./errors.ts";
@@ -36,6 +37,51 @@ export interface AuditAccountsFlags extends ReadFlags, Period {
 export interface CoverageFlags extends ReadFlags, Period {
   /** An account or a symbol, as it was written; every account when absent. */
   readonly name?: string;
+}
+
+export interface RegistryRunFlags extends CommonFlags {
+  /** Every enabled one when empty. */
+  readonly symbols: readonly string[];
+}
+
+export interface SymbolsListFlags extends ReadFlags {
+  readonly enabledOnly: boolean;
+}
+
+export interface SymbolsAddFlags extends CommonFlags {
+  readonly symbol: string;
+  readonly strategy: Strategy;
+  readonly enabled: boolean;
+  readonly description?: string;
+}
+
+export interface SymbolsSetFlags extends CommonFlags {
+  readonly symbol: string;
+  readonly strategy?: Strategy;
+  readonly enabled?: boolean;
+  readonly status?: RegistryStatus;
+  readonly description?: string;
+}
+
+export interface SymbolsRemoveFlags extends CommonFlags {
+  readonly symbol: string;
+}
+
+export interface SnapshotFlags extends ReadFlags {
+  readonly symbol: string;
+}
+
+export interface BackfillBarsFlags extends CommonFlags, Period {
+  readonly symbol: string;
+}
+
+export interface AuditBarsFlags extends ReadFlags, Period {}
+
+export interface GapsFlags extends ReadFlags, Period {
+  /** Every stored one when empty. */
+  readonly symbols: readonly string[];
+  /** Ask the venue for what is missing first. */
+  readonly fill: boolean;
 }
 
 export interface SmokeFlags extends CommonFlags {
@@ -78,7 +124,16 @@ export interface ConfigCheckFlags extends ReadFlags {
 export interface Commands {
   serve(flags: CommonFlags): Promise<number>;
   backfillAccounts(flags: BackfillAccountsFlags): Promise<number>;
+  backfillBars(flags: BackfillBarsFlags): Promise<number>;
   auditAccounts(flags: AuditAccountsFlags): Promise<number>;
+  auditBars(flags: AuditBarsFlags): Promise<number>;
+  registryRun(flags: RegistryRunFlags): Promise<number>;
+  symbolsList(flags: SymbolsListFlags): Promise<number>;
+  symbolsAdd(flags: SymbolsAddFlags): Promise<number>;
+  symbolsSet(flags: SymbolsSetFlags): Promise<number>;
+  symbolsRemove(flags: SymbolsRemoveFlags): Promise<number>;
+  snapshot(flags: SnapshotFlags): Promise<number>;
+  gaps(flags: GapsFlags): Promise<number>;
   coverage(flags: CoverageFlags): Promise<number>;
   coverageExport(flags: CoverageExportFlags): Promise<number>;
   coverageVerify(flags: CoverageVerifyFlags): Promise<number>;

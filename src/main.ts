@@ -3,6 +3,16 @@ import { startTree } from "../actors/root.ts";
 import { runCli, type CommonFlags } from "./cli.ts";
 import { auditAccounts } from "./commands/audit.ts";
 import { backfillAccounts } from "./commands/backfill.ts";
+import { auditBars, backfillBars } from "./commands/barCommands.ts";
+import { gaps } from "./commands/gaps.ts";
+import { registryRun } from "./commands/registry.ts";
+import { snapshot } from "./commands/snapshot.ts";
+import {
+  symbolsAdd,
+  symbolsList,
+  symbolsRemove,
+  symbolsSet,
+} from "./commands/symbols.ts";
 import { configCheck } from "./commands/config.ts";
 import {
   coverage,
@@ -37,14 +47,23 @@ process.exitCode = await runCli(
         isTerminal: process.stdout.isTTY,
       }),
     backfillAccounts: (flags) => backfillAccounts(configOf(flags), flags, io),
+    backfillBars: (flags) => backfillBars(configOf(flags), flags, io),
     auditAccounts: (flags) => auditAccounts(configOf(flags), flags, io),
+    auditBars: (flags) => auditBars(configOf(flags), flags, io),
+    registryRun: (flags) => registryRun(configOf(flags), flags, io),
+    symbolsList: (flags) => symbolsList(configOf(flags), flags, io),
+    symbolsAdd: (flags) => symbolsAdd(configOf(flags), flags, io),
+    symbolsSet: (flags) => symbolsSet(configOf(flags), flags, io),
+    symbolsRemove: (flags) => symbolsRemove(configOf(flags), flags, io),
+    snapshot: async (flags) => snapshot(configOf(flags), flags, io),
+    gaps: (flags) => gaps(configOf(flags), flags, io),
     coverage: (flags) => coverage(configOf(flags), flags, io),
     coverageExport: (flags) => coverageExport(configOf(flags), flags, io),
     coverageVerify: (flags) => coverageVerify(configOf(flags), flags, io),
     spool: async (flags) => {
       const { directory } = configOf(flags);
-      const { bars, redis } = marketSpools(directory);
-      return spool(spoolPath(directory), flags, io, [bars, redis]);
+      const { bars, redis, kafka } = marketSpools(directory);
+      return spool(spoolPath(directory), flags, io, [bars, redis, kafka]);
     },
     sim: (flags) => sim(flags, io),
     smoke: (flags) => smoke(startTree, environment, flags, io),

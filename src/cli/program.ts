@@ -11,6 +11,11 @@ import type {
 } from "../cli.ts";
 import { closest } from "../closest.ts";
 import {
+  addBackfillBars,
+  addRegistry,
+  testSnapshotOption,
+} from "./registryProgram.ts";
+import {
   collectSlugs,
   common,
   daemonOption,
@@ -46,6 +51,7 @@ export function buildProgram(
     });
   addBackfill(program, commands, exit);
   addAudit(program, commands, exit);
+  addRegistry(program, commands, exit);
   addCoverage(program, commands, exit);
   addSpool(program, commands, exit);
   addSim(program, commands, exit);
@@ -56,11 +62,15 @@ export function buildProgram(
   // Last, because commands inherit these: only the program itself takes a word it does not know, to say so.
   return withCommonFlags(program)
     .addOption(daemonOption())
+    .addOption(testSnapshotOption())
     .helpCommand(true)
     .allowExcessArguments()
-    .action(async (flags: CommonOptions) => {
+    .action(async (flags: CommonOptions & { testSnapshot?: string }) => {
       const [word] = program.args;
       if (word !== undefined) return rejectUnknown(program, word);
+      const { testSnapshot: symbol } = flags;
+      if (symbol !== undefined)
+        return exit(await commands.snapshot({ ...readable(flags), symbol }));
       exit(await commands.serve(common(flags)));
     });
 }
@@ -88,6 +98,7 @@ function addBackfill(
         }),
       );
     });
+  addBackfillBars(backfill, commands, exit);
 }
 
 function addAudit(
@@ -99,14 +110,24 @@ function addAudit(
     .description("read the venue again and compare it with the store")
     .addArgument(
       new Argument("[what]", "what to compare")
-        .choices(["accounts"])
+        .choices(["accounts", "bars"])
         .default("accounts"),
     )
     .option("--account <slug>", "this account only", accountSlug)
-    .action(async (_what, _flags, command: Command) => {
+    .action(async (what: "accounts" | "bars", _flags, command: Command) => {
       const flags = command.optsWithGlobals<
         JsonOptions & PeriodOptions & { account?: string }
       >();
+      if (what === "bars") {
+        if (flags.account !== undefined)
+          command.error("error: --account is for audit accounts");
+        return exit(
+          await commands.auditBars({
+            ...readable(flags),
+            ...period(command, flags),
+          }),
+        );
+      }
       exit(
         await commands.auditAccounts({
           ...readable(flags),

@@ -33,7 +33,8 @@ export async function readMissedBars(
   const { board, clock, history, store, venue, wanted } = run;
   const symbols = wanted().bars ?? [];
   const nowMs = clock.now();
-  const to = minuteOf(nowMs - (venue.delayMs ?? 0) - BAR_SHOWN_MS);
+  const delayMs = Math.max(venue.delayMs ?? 0, board.heldBackMs);
+  const to = minuteOf(nowMs - delayMs - BAR_SHOWN_MS);
   const known = await store.knownMinutes(
     symbols,
     new Date(minuteOf(nowMs - MISSED_MS_MAX)),
@@ -75,6 +76,12 @@ async function readApart(
   } catch (error) {
     if (!(error instanceof VenueError) || error.failure !== "rejected")
       throw error;
+    const heldBackMs = run.history?.heldBackMs?.(error);
+    if (heldBackMs !== undefined) {
+      // It is the range and no symbol; from the next pass on only what is older is asked for.
+      run.board.heldBackMs = heldBackMs;
+      throw error;
+    }
     if (chunk.length === 1) {
       rejections.push(error);
       return 0;

@@ -77,6 +77,8 @@ export interface FeedBoard {
     readonly reason: RefusalReason;
   }[];
   gapSeconds: number;
+  /** The newest minutes that the plan was found to hold back from REST. */
+  heldBackMs: number;
 }
 
 export function emptyFeedBoard(): FeedBoard {
@@ -86,5 +88,6 @@ export function emptyFeedBoard(): FeedBoard {
     granted: 0,
     notGranted: [],
     gapSeconds: 0,
+    heldBackMs: 0,
   };
 }

@@ -43,8 +43,8 @@ export interface GapRange {
 
 /** Trades are reported up to 15 minutes late, and REST shows them a moment after: nothing younger is judged. */
 const LATE_TRADES_MS = 20 * MINUTE;
-/** Symbols of one statement. */
-const SYMBOLS_MAX = 50;
+/** Symbols of one statement; two are under way at a time. */
+const SYMBOLS_MAX = 25;
 /** Ranges of one symbol that lie closer are one question to the venue. */
 const NEIGHBOURS_MS = DAY;
 
@@ -64,18 +64,24 @@ export async function findGaps(
       ({ day, openMs, closeMs }) => ({ day, openMs, closeMs }),
     ),
   );
-  const found: MissingRange[] = [];
-  for (let index = 0; index < symbols.length; index += SYMBOLS_MAX) {
-    const chunk = symbols.slice(index, index + SYMBOLS_MAX);
-    const of = (assetClass: string) =>
-      chunk.filter((symbol) => assetClassOf(symbol) === assetClass);
-    const [stocks, crypto] = await Promise.all([
-      missingOfStocks(database.sql, of("stock"), range),
-      missingOfCrypto(database.sql, of("crypto"), range),
-    ]);
-    found.push(...stocks, ...crypto);
+  const chunks = Array.from(
+    { length: Math.ceil(symbols.length / SYMBOLS_MAX) },
+    (_, index) => symbols.slice(index * SYMBOLS_MAX, (index + 1) * SYMBOLS_MAX),
+  );
+  const found = chunks.map((): MissingRange[] => []);
+  const waiting = chunks.entries();
+  async function work(): Promise<void> {
+    for (const [index, chunk] of waiting) {
+      const of = (assetClass: string) =>
+        chunk.filter((symbol) => assetClassOf(symbol) === assetClass);
+      found[index] = [
+        ...(await missingOfStocks(database.sql, of("stock"), range)),
+        ...(await missingOfCrypto(database.sql, of("crypto"), range)),
+      ];
+    }
   }
-  return found;
+  await Promise.all([work(), work()]);
+  return found.flat();
 }
 
 /** For reading: what is missing, and what the venue does not have either. */

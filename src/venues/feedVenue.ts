@@ -90,4 +90,6 @@ export interface FeedHistory {
     range: { readonly from: number; readonly to: number },
     signal: AbortSignal,
   ): AsyncIterable<readonly Bar[]>;
+  /** When an error says only that the plan holds back the newest minutes: how many ms of them. */
+  heldBackMs?(error: unknown): number | undefined;
 }

@@ -13,10 +13,10 @@ export interface Place extends AsyncDisposable {
 
 export function scratchDirectory(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), "feedkeeper-bench-"));
-  return {
-    path,
-    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
-  };
+  const remove = () => rmSync(path, { recursive: true, force: true });
+  // Also when the benchmark fails or is interrupted.
+  process.once("exit", remove);
+  return { path, [Symbol.dispose]: remove };
 }
 
 export async function openPlace(): Promise<Place> {
@@ -30,6 +30,11 @@ export async function openPlace(): Promise<Place> {
     each.end({ timeout: 1 }),
   );
   const all = stack.move();
+  // The server is in a session of its own: Ctrl-C does not reach it.
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      void server.stop().finally(() => process.exit(1));
+    });
   return {
     directory: path,
     url: server.url,

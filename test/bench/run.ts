@@ -12,6 +12,7 @@ const BENCHMARKS = [
   "redisPublish",
   "feedVerdict",
   "quotes",
+  "gaps",
   "dayFile",
 ];
 
@@ -30,6 +31,7 @@ for (const name of named.length > 0 ? named : BENCHMARKS) {
     [process.execPath, join(import.meta.dir, `${name}.ts`)],
     { stdio: ["ignore", "inherit", "inherit"] },
   );
+  process.once("SIGTERM", () => child.kill());
   if ((await child.exited) !== 0) failed.push(name);
 }
 if (failed.length > 0) console.error(`failed: ${failed.join(", ")}`);

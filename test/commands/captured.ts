@@ -140,6 +140,15 @@ async function runLine(
     status: unexpected,
     tree: unexpected,
     configCheck: unexpected,
+    backfillBars: unexpected,
+    auditBars: unexpected,
+    registryRun: unexpected,
+    symbolsList: unexpected,
+    symbolsAdd: unexpected,
+    symbolsSet: unexpected,
+    symbolsRemove: unexpected,
+    snapshot: unexpected,
+    gaps: unexpected,
   };
   const code = await runCli(line.split(" "), commands, io);
   return { code, stdout, stderr };

@@ -250,6 +250,25 @@ describe("a REST side", () => {
     expect(script.run.board.gapSeconds).toBe(600);
   });
 
+  test("that holds back the newest minutes is asked once, and then for older ones only", async () => {
+    const script = scriptOf([fact("AAPL", 40, 30), fact("AAPL", 10, 0)]);
+    script.history.minutes = [28, 17, 12].map((before) =>
+      pastBar("AAPL", minute(-before)),
+    );
+    script.history.heldBackMs = () => 15 * MINUTE;
+    script.history.interrupt = () => {
+      throw new VenueError("subscription does not permit", {
+        failure: "rejected",
+      });
+    };
+    expect(await pass(script).catch(String)).toContain("does not permit");
+    expect(script.history.requests).toHaveLength(1);
+    script.history.interrupt = () => {};
+    await pass(script);
+    expect(barsOf(script)).toEqual(["AAPL 13:32", "AAPL 13:43"]);
+    expect(news).toHaveLength(1);
+  });
+
   test("that there is none of leaves the gap shown as what it is", async () => {
     const script = scriptOf(gap, { history: undefined });
     expect(await pass(script)).toEqual({ bars: 0, symbols: 1 });

@@ -237,6 +237,7 @@ export class FeedNetwork {
 
 /** The REST side: what a test has written down, answered at once. */
 export class ScriptedHistory implements FeedHistory {
+  heldBackMs?: (error: unknown) => number | undefined;
   /** The newest trade of a symbol, ms. */
   readonly trades = new Map<string, number>();
   minutes: Bar[] = [];

@@ -12,13 +12,15 @@ import {
   memberText,
   readText,
 } from "../../../schema/read.ts";
-import { systemClock, type Clock } from "../../clock.ts";
+import { MINUTE, systemClock, type Clock } from "../../clock.ts";
 import { VenueError } from "../../errors.ts";
 import type { FeedHistory } from "../feedVenue.ts";
 import { sourceOf, type StockFeed } from "./marketData.ts";
 import { type Members, readBar, readTime } from "./marketMessages.ts";
 import type { AlpacaRest, CallOptions, Query, RawObject } from "./rest.ts";
 
+/** What the free plan does not show of the consolidated feed. */
+const HELD_BACK_MS = 15 * MINUTE;
 /** Rows of all symbols together in one page; the venue's default would be a tenth. */
 const PAGE_LENGTH_MAX = 10_000;
 /** Encoded symbols in one address, well below the 8 kB at which proxies answer 414. */
@@ -79,6 +81,8 @@ export function alpacaHistory(settings: AlpacaHistorySettings): FeedHistory {
     assetClass === "stock" ? REST_FEEDS[feed][call] : undefined;
 
   return {
+    heldBackMs: (error) => (isBeyondPlan(error) ? HELD_BACK_MS : undefined),
+
     async latestTrades(symbols, signal) {
       const times = new Map<string, number>();
       const query = { feed: feedOf("latestTrades") };

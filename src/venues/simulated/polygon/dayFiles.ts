@@ -7,8 +7,7 @@
 import { msOfNewYork, newYorkDay } from "../../../../schema/instant.ts";
 import { DAY, HOUR, MINUTE } from "../../../clock.ts";
 import { sessionOn } from "../../calendar.ts";
-import { type Chart, dayStart } from "./chart.ts";
-import type { Order } from "./chart.ts";
+import { type Chart, dayStart, type Extent } from "./chart.ts";
 import { tickerOf } from "./tickers.ts";
 
 const FOLDERS = {
@@ -113,10 +112,10 @@ export class DayFileShelf {
     const { chart, now } = this.settings;
     const startMs = dayStart(symbol, day);
     const ticker = tickerOf(symbol, "files");
-    const extent = {
+    const extent: Extent = {
       fromMs: startMs,
       toMs: endOf(symbol, day) - 1,
-      order: "asc" as Order,
+      order: "asc",
       nowMs: now(),
     };
     for (const bar of chart.minutes(symbol, extent)) {

@@ -1,0 +1,166 @@
+/**
+ * What the commands of the registry work with: the market database (that of the
+ * configuration, of the running service, or the embedded one brought up for as long
+ * as the command lasts), the venue, and the way of its messages.
+ */
+import { join } from "node:path";
+import type { RegistryMessage } from "../../schema/registry.ts";
+import type { Output } from "../cli.ts";
+import { SECOND, systemClock, within } from "../clock.ts";
+import type { Config } from "../config.ts";
+import { ConfigError } from "../errors.ts";
+import { createLogger } from "../log.ts";
+import type { RegistryRun, RegistryStore } from "../registry/run.ts";
+import { recordOf, Streams } from "../registryTopology.ts";
+import { connectKafka } from "../stores/kafka/connect.ts";
+import { openPublisher } from "../stores/kafka/produce.ts";
+import { ping } from "../stores/postgres/connect.ts";
+import { Database } from "../stores/postgres/database.ts";
+import { startEmbeddedPostgres } from "../stores/postgres/embedded.ts";
+import { writeBarRecords } from "../stores/postgres/marketStore.ts";
+import { migrateMarket } from "../stores/postgres/migrate.ts";
+import { registryStore } from "../stores/postgres/registryStore.ts";
+import { createPolygonRest, polygonBudget } from "../venues/polygon/rest.ts";
+import { polygonVenue } from "../venues/polygon/venue.ts";
+import type { RegistryVenue } from "../venues/registryVenue.ts";
+import { lockDirectory } from "./directoryLock.ts";
+import { readRunFile } from "./runFile.ts";
+
+const PING_MS_MAX = 10 * SECOND;
+/** Messages of a symbol that are written at one time. */
+const BATCH_LENGTH = 2_000;
+
+/** @throws Error when it does not answer */
+export async function openMarketDatabase(
+  config: Config,
+): Promise<{ readonly database: Database } & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const running = readRunFile(config.directory);
+  const given =
+    config.market.postgres?.url ?? config.postgres.url ?? running?.postgresUrl;
+  if (given === undefined && running === undefined)
+    stack.use(lockDirectory(config.directory));
+  const database = stack.adopt(new Database(), (each) => each.close());
+  database.use(
+    given ??
+      stack.adopt(
+        await startEmbeddedPostgres({
+          directory: join(config.directory, "postgres"),
+        }),
+        (server) => server.stop(),
+      ).url,
+  );
+  try {
+    await within(PING_MS_MAX, ping(database.sql), "no answer in time");
+  } catch (cause) {
+    throw new Error("the database does not answer", { cause });
+  }
+  // A dry run looks at the tables that are there.
+  if (!config.dryRun) await migrateMarket(database.sql);
+  const rest = stack.move();
+  return { database, [Symbol.asyncDispose]: () => rest.disposeAsync() };
+}
+
+/** @throws ConfigError without a key */
+export function registryVenueOf(config: Config): RegistryVenue {
+  const access = config.market.polygon;
+  if (access === undefined)
+    throw new ConfigError([
+      "POLYGON_API_KEY (or MASSIVE_API_KEY) must be set: without it there is nobody to ask",
+    ]);
+  const rest = createPolygonRest({
+    key: access,
+    budget: polygonBudget(access),
+  });
+  return polygonVenue({ rest, files: access.files, onMalformed: () => {} });
+}
+
+export interface RegistryParts extends AsyncDisposable {
+  readonly database: Database;
+  readonly run: RegistryRun;
+}
+
+/** With `isQuiet` nothing is logged: the output is for reading. */
+export async function openRegistryParts(
+  config: Config,
+  venue: RegistryVenue,
+  io: Output,
+  { isQuiet = false }: { isQuiet?: boolean } = {},
+): Promise<RegistryParts> {
+  await using stack = new AsyncDisposableStack();
+  const { database } = stack.use(await openMarketDatabase(config));
+  const kafka = config.dryRun ? undefined : config.market.kafka;
+  const publisher =
+    kafka === undefined
+      ? undefined
+      : stack.adopt(
+          await openPublisher(
+            connectKafka(kafka, "feedkeeper-command"),
+            kafka.layout,
+          ),
+          (each) => each.close(),
+        );
+
+  async function write(messages: readonly RegistryMessage[]): Promise<void> {
+    if (config.dryRun || messages.length === 0) return;
+    if (publisher !== undefined) return publisher.publish(messages);
+    const records = messages
+      .map(recordOf)
+      .filter((record) => record !== undefined);
+    if (records.length > 0) await writeBarRecords(database.sql, records);
+  }
+
+  // By symbol, so that what one run failed to write is not another's loss.
+  const waiting = new Map<string, RegistryMessage[]>();
+  async function publish(
+    message: RegistryMessage,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const messages = waiting.get(message.symbol) ?? [];
+    waiting.set(message.symbol, messages);
+    messages.push(message);
+    if (message.type === "bar" && messages.length < BATCH_LENGTH) return;
+    await write(messages.splice(0));
+  }
+
+  const store = registryStore(database, {
+    owner: `command-${process.pid}-${Date.now()}`,
+    leaseMs: config.leaseMs,
+  });
+  const run: RegistryRun = {
+    venue,
+    store: config.dryRun ? onlyLooking(store) : store,
+    clock: systemClock,
+    log: createLogger({
+      level: isQuiet ? "ERROR" : config.logLevel,
+      destination: { write: isQuiet ? io.stderr : io.stdout },
+    }),
+    leaseMs: config.leaseMs,
+    backfillDays: config.backfillDays,
+    publish,
+    setAside: (raw, reason) => io.stderr(`set aside (${reason}): ${raw}\n`),
+    streams: new Streams(),
+    usesKafka: kafka !== undefined,
+    usesRedis: config.market.redis !== undefined,
+  };
+  const rest = stack.move();
+  return { database, run, [Symbol.asyncDispose]: () => rest.disposeAsync() };
+}
+
+/** The same store, of which nothing is changed. */
+function onlyLooking(store: RegistryStore): RegistryStore {
+  const nothing = async () => {};
+  return {
+    ...store,
+    claim: async (symbol) => ({ symbol, owner: "dry run", token: 0 }),
+    renew: async () => true,
+    stamp: nothing,
+    release: nothing,
+    fail: nothing,
+    interrupt: nothing,
+    clearStaleLocks: async () => [],
+    noteFileRead: nothing,
+    noteSplits: nothing,
+  };
+}
