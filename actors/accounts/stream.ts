@@ -8,51 +8,28 @@
  * A closed socket, a time-out, a mute peer are expected: they end the link, and
  * the dial schedule says when the next one begins.
  */
-import { assign, enqueueActions, setup } from "xstate";
+import { assign, setup } from "xstate";
 import type { AccountRecord, CoverageFact } from "../../schema/messages.ts";
 import type { AccountRun } from "../../src/accounts/run.ts";
-import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
-import type { StreamVerdict } from "../../schema/service.ts";
+import {
+  reports,
+  settled,
+  STEP_MS_MAX,
+  type StreamReport,
+  turn,
+} from "../sources/liveStream.ts";
 import { fromTask } from "../supervision/task.ts";
 import { link, type LinkEvent } from "./link.ts";
 import { type Judged, probe } from "./probe.ts";
-
-/** Each step of the handshake is given up after this. */
-const STEP_MS_MAX = 10 * SECOND;
-/** A link that lived this long has earned a fresh backoff. */
-const SETTLED_MS = 3 * MINUTE;
 
 interface Context {
   readonly run: AccountRun;
   readonly liveSinceMs: number;
   readonly deafFromMs: number;
-  readonly report: Report;
-}
-
-/** What the tree and the status page show. */
-interface Report {
-  readonly verdict?: StreamVerdict;
-  /** Why the last link ended, or why there is none. */
-  readonly reason?: string;
-  readonly dials: number;
+  readonly report: StreamReport;
 }
 
 type Event = { readonly type: "shutdown" } | LinkEvent | Judged;
-
-/**
- * Resolves when the schedule allows a dial. It is an actor, because those begin
- * only when the ones of the state before have ended: a guard or a delay would be
- * reckoned before the link that is being left has said when it was over.
- */
-const turn = fromTask<AccountRun>(
-  async ({ input: { dials, clock }, signal }) => {
-    for (;;) {
-      const waitMs = dials.waitMs(clock.now());
-      if (waitMs === 0) return;
-      await sleep(waitMs, signal);
-    }
-  },
-);
 
 /** Resolves when the queue has room again. */
 const relief = fromTask<AccountRun>(({ input: run, signal }) =>
@@ -82,10 +59,9 @@ const revocation = fromTask<{ run: AccountRun; fromMs: number }>(
 );
 
 /** The schedule forgets the failures of a link that has lived for a while. */
-const settling = fromTask<AccountRun>(async ({ input: run, signal }) => {
-  await sleep(SETTLED_MS, signal);
-  run.dials.settled();
-});
+const settling = fromTask<AccountRun>(({ input: run, signal }) =>
+  settled(run, signal),
+);
 
 export const stream = setup({
   types: {
@@ -101,28 +77,16 @@ export const stream = setup({
   },
   actions: {
     noteReason: assign(({ context, event }) => ({
-      report: {
-        ...context.report,
-        ...("reason" in event ? { reason: event.reason } : {}),
-      },
+      report: reports.reasoned(context.report, event),
     })),
     noteTimeout: assign(({ context }) => ({
-      report: {
-        ...context.report,
-        reason: "the venue did not answer within 10 s",
-      },
+      report: reports.timedOut(context.report),
     })),
     noteDead: assign(({ context }) => ({
-      report: {
-        ...context.report,
-        verdict: {
-          verdict: "dead" as const,
-          reason: context.report.reason ?? "the link is down",
-        },
-      },
+      report: reports.dead(context.report),
     })),
     noteDial: assign(({ context }) => ({
-      report: { ...context.report, dials: context.report.dials + 1 },
+      report: reports.dialled(context.report),
     })),
     noteVerdict: assign(({ context, event }) =>
       event.type === "judged"
@@ -132,20 +96,17 @@ export const stream = setup({
           }
         : {},
     ),
-    noteListening: enqueueActions(({ context, event, enqueue }) => {
-      if (event.type !== "listening") return;
-      const { reason: _, ...report } = context.report;
-      enqueue.assign({
-        liveSinceMs: event.sinceMs,
-        report: {
-          ...report,
-          verdict: {
-            verdict: "live",
-            reason: "the stream has just begun to listen",
-          },
-        },
-      });
-    }),
+    noteListening: assign(({ context, event }) =>
+      event.type === "listening"
+        ? {
+            liveSinceMs: event.sinceMs,
+            report: reports.live(
+              context.report,
+              "the stream has just begun to listen",
+            ),
+          }
+        : {},
+    ),
   },
 }).createMachine({
   id: "stream",

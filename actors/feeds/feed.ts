@@ -8,51 +8,32 @@
  * A closed socket, a time-out, a slow-client cut are expected: they end the link,
  * and the dial schedule says when the next one begins.
  */
-import { assign, enqueueActions, setup } from "xstate";
-import type { StreamVerdict } from "../../schema/service.ts";
-import { MINUTE, SECOND, sleep } from "../../src/clock.ts";
+import { assign, setup } from "xstate";
+import { MINUTE } from "../../src/clock.ts";
 import type { FeedRun } from "../../src/feeds/run.ts";
+import {
+  reports,
+  settled,
+  STEP_MS_MAX,
+  type StreamReport,
+  turn,
+} from "../sources/liveStream.ts";
 import { fromTask } from "../supervision/task.ts";
 import { toldMinutesTo } from "../../src/feeds/liveMinutes.ts";
 import { feedLink, type LinkEvent } from "./link.ts";
 import { feedProbe, type Judged } from "./probe.ts";
 
-/** Each step of the handshake is given up after this. */
-const STEP_MS_MAX = 10 * SECOND;
 /** Ten thousand symbols are asked for in chunks, each answered: the link itself sees to a request that hangs. */
 const SUBSCRIBING_MS_MAX = 2 * MINUTE;
-/** A link that lived this long has earned a fresh backoff. */
-const SETTLED_MS = 3 * MINUTE;
 
 interface Context {
   readonly run: FeedRun;
   readonly liveSinceMs: number;
   readonly deafFromMs: number;
-  readonly report: Report;
-}
-
-/** What the tree and the status page show. */
-interface Report {
-  readonly verdict?: StreamVerdict;
-  /** Why the last link ended, or why there is none. */
-  readonly reason?: string;
-  readonly dials: number;
+  readonly report: StreamReport;
 }
 
 type Event = { readonly type: "shutdown" } | LinkEvent | Judged;
-
-/**
- * Resolves when the schedule allows a dial. It is an actor, because those begin
- * only when the ones of the state before have ended: a guard or a delay would be
- * reckoned before the link that is being left has said when it was over.
- */
-const turn = fromTask<FeedRun>(async ({ input: { dials, clock }, signal }) => {
-  for (;;) {
-    const waitMs = dials.waitMs(clock.now());
-    if (waitMs === 0) return;
-    await sleep(waitMs, signal);
-  }
-});
 
 /** Revokes what a deaf session claimed, and calls the healer. */
 const revocation = fromTask<{ run: FeedRun; fromMs: number }>(
@@ -73,8 +54,7 @@ const revocation = fromTask<{ run: FeedRun; fromMs: number }>(
 /** Calls the healer to what was missed; the schedule forgets the failures of a link that has lived for a while. */
 const settling = fromTask<FeedRun>(async ({ input: run, signal }) => {
   run.listening.raise();
-  await sleep(SETTLED_MS, signal);
-  run.dials.settled();
+  await settled(run, signal);
 });
 
 export const feed = setup({
@@ -94,28 +74,16 @@ export const feed = setup({
   },
   actions: {
     noteReason: assign(({ context, event }) => ({
-      report: {
-        ...context.report,
-        ...("reason" in event ? { reason: event.reason } : {}),
-      },
+      report: reports.reasoned(context.report, event),
     })),
     noteTimeout: assign(({ context }) => ({
-      report: {
-        ...context.report,
-        reason: "the venue did not answer within 10 s",
-      },
+      report: reports.timedOut(context.report),
     })),
     noteDead: assign(({ context }) => ({
-      report: {
-        ...context.report,
-        verdict: {
-          verdict: "dead" as const,
-          reason: context.report.reason ?? "the link is down",
-        },
-      },
+      report: reports.dead(context.report),
     })),
     noteDial: assign(({ context }) => ({
-      report: { ...context.report, dials: context.report.dials + 1 },
+      report: reports.dialled(context.report),
     })),
     noteVerdict: assign(({ context, event }) =>
       event.type === "judged"
@@ -125,20 +93,17 @@ export const feed = setup({
           }
         : {},
     ),
-    noteStreaming: enqueueActions(({ context, event, enqueue }) => {
-      if (event.type !== "subscribed") return;
-      const { reason: _, ...report } = context.report;
-      enqueue.assign({
-        liveSinceMs: event.sinceMs,
-        report: {
-          ...report,
-          verdict: {
-            verdict: "live",
-            reason: "the feed has just begun to stream",
-          },
-        },
-      });
-    }),
+    noteStreaming: assign(({ context, event }) =>
+      event.type === "subscribed"
+        ? {
+            liveSinceMs: event.sinceMs,
+            report: reports.live(
+              context.report,
+              "the feed has just begun to stream",
+            ),
+          }
+        : {},
+    ),
   },
 }).createMachine({
   id: "feed",

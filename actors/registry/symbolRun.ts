@@ -15,7 +15,7 @@ import {
   STRATEGIES,
 } from "../../schema/registry.ts";
 import { backoffMs } from "../../src/backoff.ts";
-import { HOUR, MINUTE, SECOND, sleep } from "../../src/clock.ts";
+import { SECOND, sleep } from "../../src/clock.ts";
 import { describeError } from "../../src/errors.ts";
 import type { SymbolResult } from "../../src/registry/jobs.ts";
 import { marker } from "../../src/registry/messages.ts";
@@ -25,12 +25,9 @@ import {
   runSnapshot,
   runStream,
 } from "../../src/registry/phases.ts";
-import type { RegistryRun } from "../../src/registry/run.ts";
+import { type RegistryRun, RETRY } from "../../src/registry/run.ts";
 import type { Claim } from "../../src/stores/postgres/registry.ts";
 import { fromTask } from "../supervision/task.ts";
-
-/** Between two tries of a symbol whose run failed. */
-const RETRY = { baseMs: MINUTE, maxMs: 6 * HOUR };
 
 export interface SymbolRunInput {
   readonly run: RegistryRun;

@@ -4,10 +4,13 @@ import type {
   RegistryMessage,
   RunPhase,
 } from "../../schema/registry.ts";
-import type { Clock } from "../clock.ts";
+import { type Clock, HOUR, MINUTE } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import type { Claim } from "../stores/postgres/registry.ts";
 import type { RegistryVenue, Split } from "../venues/registryVenue.ts";
+
+/** Between two tries of a symbol whose run failed. */
+export const RETRY = { baseMs: MINUTE, maxMs: 6 * HOUR };
 
 /** Every method rejects while the store is away. */
 export interface RegistryStore {

@@ -7,12 +7,13 @@ import {
   type RunPhase,
   STRATEGIES,
 } from "../../schema/registry.ts";
-import { MINUTE, SECOND, sleep } from "../clock.ts";
+import { backoffMs } from "../backoff.ts";
+import { SECOND, sleep } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import type { Claim } from "../stores/postgres/registry.ts";
 import type { SymbolResult } from "./jobs.ts";
 import { runFlatpack, runSnapshot, runStream } from "./phases.ts";
-import type { RegistryRun } from "./run.ts";
+import { type RegistryRun, RETRY } from "./run.ts";
 
 export type OnProgress = (records: number, done: number) => void;
 
@@ -51,7 +52,10 @@ export async function runSymbolOnce(
     }
     if (claim !== undefined)
       await run.store
-        .fail(claim, { message: describeError(error), retryMs: MINUTE })
+        .fail(claim, {
+          message: describeError(error),
+          retryMs: backoffMs(entry.failures + 1, RETRY),
+        })
         // The lease lapses by itself.
         .catch(() => {});
     const failed = result("error", error);

@@ -31,6 +31,8 @@ export async function spawnChild<Told>(
       },
     },
   );
+  const end = () => child.kill("SIGKILL");
+  process.once("exit", end);
   async function next(): Promise<Told> {
     const [first] = heard.splice(0, 1);
     if (first !== undefined) return first;
@@ -43,7 +45,7 @@ export async function spawnChild<Told>(
     send: (message) => void child.send(message),
     next,
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      end();
       await child.exited;
     },
   };

@@ -77,10 +77,10 @@ describe("the handshake", () => {
       expect(shown(stream)).toEqual({
         state: "waiting",
         dials: 1,
-        reason: "the venue did not answer within 10 s",
+        reason: "the venue did not answer in time",
         verdict: {
           verdict: "dead",
-          reason: "the venue did not answer within 10 s",
+          reason: "the venue did not answer in time",
         },
       });
       stage.network.peer = (socket) => socket.accepts();

@@ -96,16 +96,16 @@ describe("the handshake", () => {
   });
 
   test.each<[step: string, plays: Plays, reason: string]>([
-    ["connecting", () => {}, "the venue did not answer within 10 s"],
+    ["connecting", () => {}, "the venue did not answer in time"],
     [
       "greeting",
       (socket) => socket.opens(),
-      "the venue did not answer within 10 s",
+      "the venue did not answer in time",
     ],
     [
       "authenticating",
       peer({ onAuth: () => undefined }),
-      "the venue did not answer within 10 s",
+      "the venue did not answer in time",
     ],
     [
       "subscribing",
