@@ -178,12 +178,15 @@ test("a job of all symbols runs those that are enabled and not paused, at most f
   for (const symbol of [...symbols, "OFF", "REST"]) await stage.add(symbol);
   await stage.add("OFF", { enabled: false });
   await setStatus(stage.fresh.sql, "REST", "paused");
+  const four = Promise.withResolvers<void>();
   let running = 0;
   let most = 0;
   stage.venue.before = async (question) => {
     if (!question.startsWith("bars")) return;
     most = Math.max(most, ++running);
-    await sleep(30);
+    if (running === 4) four.resolve();
+    await four.promise;
+    await sleep(5);
     running--;
   };
   start();
