@@ -1,6 +1,6 @@
 /**
- * Statements on missing minutes. Expected minutes are never made one by one: holes
- * between stored rows are found by the index, cut to the sessions of the exchange,
+ * Statements on missing minutes. Expected minutes are never made one by one: stored
+ * rows are counted session by session, holes looked for only where some are lacking,
  * and what the venue was found not to have is taken out.
  */
 import type { Sql } from "./connect.ts";
@@ -48,20 +48,7 @@ export async function missingOfStocks(
   symbols: readonly string[],
   range: { readonly from: Date; readonly to: Date },
 ): Promise<MissingRange[]> {
-  if (symbols.length === 0) return [];
-  const rows = await sql<{ symbol: string; from_at: Date; to_at: Date }[]>`
-    with holes as materialized (${holes(sql, symbols, range)}),
-    cut as (
-      select h.symbol, tstzrange(greatest(h.from_at, s.open_at), least(h.to_at, s.close_at)) as span
-      from holes h
-      join feedkeeper.sessions s
-        on s.close_at > h.from_at and s.open_at < h.to_at
-          -- Both ends bounded, so that the index is enough.
-          and s.close_at < h.to_at + interval '1 day'
-      where greatest(h.from_at, s.open_at) < least(h.to_at, s.close_at)
-    )
-    ${withoutEmpty(sql, symbols)}`;
-  return rows.map(rangeOf);
+  return missing(sql, symbols, range, sessionsIn(sql, range));
 }
 
 /** The same of crypto, which trades around the clock. */
@@ -70,12 +57,10 @@ export async function missingOfCrypto(
   symbols: readonly string[],
   range: { readonly from: Date; readonly to: Date },
 ): Promise<MissingRange[]> {
-  if (symbols.length === 0) return [];
-  const rows = await sql<{ symbol: string; from_at: Date; to_at: Date }[]>`
-    with holes as materialized (${holes(sql, symbols, range)}),
-    cut as (select symbol, tstzrange(from_at, to_at) as span from holes where from_at < to_at)
-    ${withoutEmpty(sql, symbols)}`;
-  return rows.map(rangeOf);
+  const stretches = sql`
+    select at as open_at, at + interval '1 day' as close_at
+    from generate_series(${range.from}::timestamptz, ${range.to}::timestamptz, interval '1 day') as at`;
+  return missing(sql, symbols, range, stretches);
 }
 
 /** Ranges that the venue does not have either, within [from, to). */
@@ -126,39 +111,64 @@ export async function storedSymbols(sql: Sql): Promise<string[]> {
   return rows.map(({ symbol }) => symbol);
 }
 
-/** From one stored minute to the next, from the start of the range to the first, from the last to its end. */
-function holes(
+type Stretches = ReturnType<typeof sessionsIn>;
+
+function sessionsIn(
+  sql: Sql,
+  { from, to }: { readonly from: Date; readonly to: Date },
+) {
+  return sql`
+    select open_at, close_at from feedkeeper.sessions
+    where close_at > ${from} and open_at < ${to}`;
+}
+
+/**
+ * Rows of each stretch are only counted, which the index does alone; where some are
+ * lacking, the stretch is looked at row by row.
+ */
+async function missing(
   sql: Sql,
   symbols: readonly string[],
   { from, to }: { readonly from: Date; readonly to: Date },
-) {
-  const minute = sql`interval '1 minute'`;
-  return sql`
-    select symbol, from_at, to_at from (
-      select symbol, timestamp + ${minute} as from_at,
-        lead(timestamp, 1, ${to}) over (partition by symbol order by timestamp) as to_at
-      from ohlcv_1m
-      where symbol = any(${[...symbols]}) and timestamp >= ${from} and timestamp < ${to}
-    ) as steps
-    where to_at > from_at
-    union all
-    select w.symbol, ${from}, coalesce(first.timestamp, ${to})
-    from unnest(${[...symbols]}::text[]) as w (symbol)
-    left join lateral (
-      select timestamp from ohlcv_1m o
-      where o.symbol = w.symbol and o.timestamp >= ${from} and o.timestamp < ${to}
-      order by o.timestamp limit 1
-    ) as first on true
-    -- A symbol whose first minute lies in the range has missed nothing before it.
-    where exists (select 1 from ohlcv_1m o where o.symbol = w.symbol and o.timestamp < ${from})
-      and coalesce(first.timestamp, ${to}) > ${from}`;
-}
-
-function withoutEmpty(sql: Sql, symbols: readonly string[]) {
-  return sql`
-    , missing as (
-      select symbol, range_agg(span) as spans from cut group by symbol
+  stretches: Stretches,
+): Promise<MissingRange[]> {
+  if (symbols.length === 0) return [];
+  const rows = await sql<{ symbol: string; from_at: Date; to_at: Date }[]>`
+    with stretches as materialized (${stretches}),
+    -- A symbol has missed nothing before its first minute.
+    known as materialized (
+      select wanted as symbol, greatest(${from}::timestamptz, first.timestamp) as since
+      from unnest(${[...symbols]}::text[]) as wanted
+      cross join lateral (
+        select timestamp from ohlcv_1m o where o.symbol = wanted order by timestamp limit 1
+      ) as first
     ),
+    pieces as (
+      select symbol, greatest(open_at, since) as from_at, least(close_at, ${to}::timestamptz) as to_at
+      from known join stretches on close_at > since and open_at < ${to}
+    ),
+    lacking as materialized (
+      select p.symbol, p.from_at, p.to_at from pieces p
+      cross join lateral (
+        select count(*) as rows from ohlcv_1m o
+        where o.symbol = p.symbol and o.timestamp >= p.from_at and o.timestamp < p.to_at
+      ) as stored
+      where stored.rows < extract(epoch from p.to_at - p.from_at) / 60
+    ),
+    holes as (
+      select l.symbol, tstzrange(step.hole_from, step.hole_to) as span
+      from lacking l
+      cross join lateral (
+        select coalesce(lag(at) over (order by at) + interval '1 minute', l.from_at) as hole_from, at as hole_to
+        from (
+          select o.timestamp as at from ohlcv_1m o
+          where o.symbol = l.symbol and o.timestamp >= l.from_at and o.timestamp < l.to_at
+          union all select l.to_at
+        ) as minutes
+      ) as step
+      where step.hole_from < step.hole_to
+    ),
+    missing as (select symbol, range_agg(span) as spans from holes group by symbol),
     empty as (
       select symbol, range_agg(tstzrange(from_at, to_at)) as spans
       from feedkeeper.verified_empty where symbol = any(${[...symbols]}) group by symbol
@@ -167,6 +177,7 @@ function withoutEmpty(sql: Sql, symbols: readonly string[]) {
     from missing m left join empty e using (symbol),
       unnest(m.spans - coalesce(e.spans, '{}'::tstzmultirange)) as span
     order by m.symbol, 2`;
+  return rows.map(rangeOf);
 }
 
 function rangeOf({
