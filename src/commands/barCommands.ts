@@ -119,7 +119,7 @@ async function fromVenue(
   return told;
 }
 
-/** What the store has beyond the venue's is no fault: bars of the stream may be ahead of REST. */
+/** What the store has beyond the venue's is no fault: bars of the stream may be ahead of REST. Another venue's minute is there; its prices are its own. */
 function compare(
   symbol: string,
   told: ReadonlyMap<number, Bar>,
@@ -143,6 +143,7 @@ function compare(
       note("missing", at);
       continue;
     }
+    if (!row.isOfRegistry) continue;
     const members = (
       ["open", "high", "low", "close", "volume"] as const
     ).filter((member) => row[member] !== bar[member]);

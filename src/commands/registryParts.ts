@@ -8,6 +8,7 @@ import type { RegistryMessage } from "../../schema/registry.ts";
 import type { Output } from "../cli.ts";
 import { SECOND, systemClock, within } from "../clock.ts";
 import type { Config } from "../config.ts";
+import type { PolygonAccess } from "../config/market.ts";
 import { ConfigError } from "../errors.ts";
 import { createLogger } from "../log.ts";
 import type { RegistryRun, RegistryStore } from "../registry/run.ts";
@@ -23,6 +24,7 @@ import { registryStore } from "../stores/postgres/registryStore.ts";
 import { createPolygonRest, polygonBudget } from "../venues/polygon/rest.ts";
 import { polygonVenue } from "../venues/polygon/venue.ts";
 import type { RegistryVenue } from "../venues/registryVenue.ts";
+import { demoPolygonAccess } from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
 import { readRunFile } from "./runFile.ts";
 
@@ -61,18 +63,33 @@ export async function openMarketDatabase(
   return { database, [Symbol.asyncDispose]: () => rest.disposeAsync() };
 }
 
-/** @throws ConfigError without a key */
+/**
+ * Polygon by the configured key; with the simulated venue its Polygon, as long as the service runs.
+ * @throws ConfigError when there is neither
+ */
 export function registryVenueOf(config: Config): RegistryVenue {
-  const access = config.market.polygon;
+  const access = accessOf(config);
   if (access === undefined)
     throw new ConfigError([
-      "POLYGON_API_KEY (or MASSIVE_API_KEY) must be set: without it there is nobody to ask",
+      config.venue === "simulated"
+        ? `POLYGON_API_KEY: the simulated venue is asked in its place while the service runs, and none runs in ${config.directory}`
+        : "POLYGON_API_KEY (or MASSIVE_API_KEY) must be set: without it there is nobody to ask",
     ]);
   const rest = createPolygonRest({
     key: access,
     budget: polygonBudget(access),
   });
   return polygonVenue({ rest, files: access.files, onMalformed: () => {} });
+}
+
+function accessOf({
+  venue,
+  directory,
+  market,
+}: Config): PolygonAccess | undefined {
+  if (venue !== "simulated") return market.polygon;
+  const url = readRunFile(directory)?.venueUrl;
+  return url === undefined ? undefined : demoPolygonAccess(url);
 }
 
 export interface RegistryParts extends AsyncDisposable {

@@ -15,6 +15,7 @@ import { auditBars, backfillBars } from "../../src/commands/barCommands.ts";
 import { gaps } from "../../src/commands/gaps.ts";
 import { registryRun } from "../../src/commands/registry.ts";
 import { registryVenueOf } from "../../src/commands/registryParts.ts";
+import { removeRunFile, writeRunFile } from "../../src/commands/runFile.ts";
 import { snapshot } from "../../src/commands/snapshot.ts";
 import {
   symbolsAdd,
@@ -194,6 +195,20 @@ test("without a key the venue cannot be asked: the variable is named", () => {
   ).toThrow("POLYGON_API_KEY");
 });
 
+test("with the simulated venue its Polygon is asked while the service runs, and no other", () => {
+  const config = configOf(false, { VENUE: "simulated" });
+  expect(() => registryVenueOf(config)).toThrow("none runs in");
+  writeRunFile(directory, {
+    pid: process.ppid,
+    venueUrl: "http://127.0.0.1:1",
+  });
+  try {
+    expect(registryVenueOf(config).files).toBeDefined();
+  } finally {
+    removeRunFile(directory);
+  }
+});
+
 test("symbols are added, listed, set and removed; what is not there is 1", async () => {
   const config = configOf();
   const add = {
@@ -328,6 +343,8 @@ describe("minutes by hand:", () => {
       .sql`delete from ohlcv_1m where timestamp = '2026-09-17T13:31Z'`;
     await stage.fresh
       .sql`update ohlcv_1m set close = 11.5, volume = 1 where timestamp = '2026-09-17T13:32Z'`;
+    await stage.fresh
+      .sql`update ohlcv_1m set close = 11.5, source = 'alpaca_iex' where timestamp = '2026-09-17T13:33Z'`;
     const { code, stdout } = await audit(true);
     expect([code, JSON.parse(stdout)]).toMatchObject([
       1,

@@ -1,4 +1,5 @@
 /** The one door to Kafka: clients with the settings that producer and consumer rely on. */
+import { createRequire } from "node:module";
 import { Kafka, logLevel, type SASLOptions } from "kafkajs";
 import type { KafkaAddress } from "../../config/market.ts";
 import { SECOND } from "../../clock.ts";
@@ -14,6 +15,7 @@ export function connectKafka(
   { brokers, ssl, sasl }: KafkaAddress,
   clientId: string,
 ): Kafka {
+  keepTimersQuiet();
   return new Kafka({
     clientId,
     brokers: [...brokers],
@@ -34,4 +36,31 @@ function saslOf({
   password,
 }: NonNullable<KafkaAddress["sasl"]>): SASLOptions {
   return { mechanism, username, password } as SASLOptions;
+}
+
+/** The part of kafkajs's queue of requests that is of interest here. */
+interface RequestQueue {
+  readonly pending: readonly unknown[];
+  readonly throttledUntil: number;
+  scheduleCheckPendingRequests(): void;
+}
+
+let isQuiet = false;
+
+/**
+ * After each answer kafkajs 2.2.4 sets a timer for the end of a throttling that
+ * never began, which lies before 1970: a warning on stderr, and a needless wake-up
+ * for every request. Where nothing is pending and nothing throttled, none is due.
+ */
+function keepTimersQuiet(): void {
+  if (isQuiet) return;
+  isQuiet = true;
+  const { prototype } = createRequire(import.meta.url)(
+    "kafkajs/src/network/requestQueue",
+  ) as { prototype: RequestQueue };
+  const schedule = prototype.scheduleCheckPendingRequests;
+  prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
+    if (this.pending.length > 0 || this.throttledUntil > Date.now())
+      schedule.call(this);
+  };
 }

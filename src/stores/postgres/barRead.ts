@@ -1,4 +1,5 @@
 /** Reading minutes back from `ohlcv_1m`, to compare them. */
+import { PREFERRED } from "./bars.ts";
 import type { Sql } from "./connect.ts";
 
 export interface StoredBar {
@@ -9,6 +10,8 @@ export interface StoredBar {
   readonly low: number;
   readonly close: number;
   readonly volume: number;
+  /** Told by the registry's venue; another venue's prices need not be equal. */
+  readonly isOfRegistry: boolean;
 }
 
 /** Stored minutes of a symbol in [from, to), ms. */
@@ -18,7 +21,7 @@ export async function storedBars(
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<StoredBar[]> {
   const rows = await sql<(Omit<StoredBar, "at"> & { timestamp: Date })[]>`
-    select timestamp, open, high, low, close, volume from ohlcv_1m
+    select timestamp, open, high, low, close, volume, source like ${PREFERRED} as "isOfRegistry" from ohlcv_1m
     where symbol = ${symbol} and timestamp >= ${new Date(from)} and timestamp < ${new Date(to)}
     order by timestamp`;
   return rows.map(({ timestamp, ...values }) => ({

@@ -4,7 +4,7 @@ import type { Bar } from "../../../schema/market.ts";
 import type { Sql, Transaction } from "./connect.ts";
 
 /** Sources whose bars stand over those of all others, as SQL's `like` says it. */
-const PREFERRED = "polygon%";
+export const PREFERRED = "polygon%";
 
 /**
  * Writes minute bars; returns how many rows are new or changed. What the venue

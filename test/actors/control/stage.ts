@@ -12,7 +12,8 @@ const topologies: Topology[] = [];
 
 afterEach(async () => {
   for (const topology of topologies.splice(0)) await topology.close();
-  for (const path of directories.splice(0)) rmSync(path, { recursive: true });
+  for (const path of directories.splice(0))
+    rmSync(path, { recursive: true, force: true });
 });
 
 export function temporaryDirectory(): string {
