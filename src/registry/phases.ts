@@ -46,12 +46,12 @@ export async function runFlatpack(
   await run.publish(marker(symbol, "backfill", "started", nowMs), signal);
 
   const splits = await splitsSince(run, symbol, floorMs, options);
-  const stored = await store.newestMinute(symbol);
+  const newest = await store.newestMinute(symbol);
   // A history that is yet to be read is brought to scale on its way.
   const isRescaled =
-    stored !== undefined && (await hasNewSplit(run, symbol, splits));
-  const newest = isRescaled ? undefined : stored;
-  const fromMs = Math.max(floorMs, (newest ?? floorMs) - OVERLAP_MS);
+    newest !== undefined && (await hasNewSplit(run, symbol, splits));
+  const known = isRescaled ? undefined : readTo(entry, newest);
+  const fromMs = Math.max(floorMs, (known ?? floorMs) - OVERLAP_MS);
 
   let records = 0;
   const take = async (bars: readonly Bar[]) => {
@@ -86,6 +86,19 @@ export async function runFlatpack(
     signal,
   );
   return { records };
+}
+
+/**
+ * How far (ms) the history was read. A stored minute alone tells nothing of that: a
+ * feed may have written it, with nothing before it; a run that ended alone does not
+ * either: rows may have been taken away since.
+ */
+function readTo(
+  { last_backfill }: RegistryEntry,
+  newest: number | undefined,
+): number | undefined {
+  if (last_backfill === null || newest === undefined) return undefined;
+  return Math.min(newest, Date.parse(last_backfill));
 }
 
 /** Splits that have happened: one that is only announced changes no scale yet. @throws VenueError */

@@ -95,6 +95,16 @@ describe("history", () => {
     expect(progress.every((done) => done > 0 && done <= 1)).toBe(true);
   });
 
+  test("is read whole although a feed has written the newest minutes already", async () => {
+    stage.venue.minutes.set("AAPL", MINUTES);
+    const aapl = await entry("AAPL", "flatpack_api");
+    await runFlatpack(stage.run, aapl, signal);
+    await stage.fresh
+      .sql`delete from ohlcv_1m where timestamp < (select max(timestamp) from ohlcv_1m)`;
+    await runFlatpack(stage.run, aapl, signal);
+    expect(await times()).toEqual(FINAL);
+  });
+
   test("that is there is read on from two days before its end, and a file only in another version", async () => {
     Object.assign(stage.venue, { hasFiles: true });
     stage.venue.minutes.set("AAPL", MINUTES);
@@ -104,7 +114,7 @@ describe("history", () => {
     await runFlatpack(stage.run, aapl, signal);
     stage.venue.asked.length = 0;
     stage.venue.released.set("2026-09-17", "2");
-    await runFlatpack(stage.run, aapl, signal);
+    await runFlatpack(stage.run, readOnce(aapl), signal);
     expect(stage.venue.asked).toEqual([
       "splits AAPL",
       "file day/2026-09-17",
@@ -150,6 +160,14 @@ describe("history", () => {
   });
 });
 
+/** The entry after a run. */
+function readOnce(entry: RegistryEntry): RegistryEntry {
+  return {
+    ...entry,
+    last_backfill: new Date(stage.run.clock.now()).toISOString(),
+  };
+}
+
 describe("a split", () => {
   const split = { symbol: "AAPL", day: "2026-09-17", from: 1, to: 4 };
 
@@ -161,8 +179,8 @@ describe("a split", () => {
     Object.assign(stage.venue, { hasFiles: true, offset: 100 });
     stage.venue.released.set("2026-09-16", "1");
     stage.venue.asked.length = 0;
-    await runFlatpack(stage.run, aapl, signal);
-    await runFlatpack(stage.run, aapl, signal);
+    await runFlatpack(stage.run, readOnce(aapl), signal);
+    await runFlatpack(stage.run, readOnce(aapl), signal);
     expect(stage.venue.asked).toEqual([
       "splits AAPL",
       "bars AAPL 2026-09-11T16:00 – 2026-09-18T16:00",
@@ -197,7 +215,7 @@ describe("a split", () => {
     expect((await stage.stored("AAPL"))[0]).toEqual(["2026-09-16T13:30", 10]);
     stage.at(Date.parse("2026-09-21T16:00Z"));
     stage.venue.asked.length = 0;
-    await runFlatpack(stage.run, aapl, signal);
+    await runFlatpack(stage.run, readOnce(aapl), signal);
     expect(stage.venue.asked).toEqual([
       "splits AAPL",
       "bars AAPL 2026-09-14T16:00 – 2026-09-21T16:00",
