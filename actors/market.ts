@@ -4,12 +4,14 @@ import type { RegistryMessage } from "../schema/registry.ts";
 import { SECOND } from "../src/clock.ts";
 import type { FeedRun } from "../src/feeds/run.ts";
 import type { Trigger } from "../src/flow/batch.ts";
+import { offerOrSetAside } from "../src/flow/outbox.ts";
 import type { Logger } from "../src/log.ts";
 import {
   FIRESTORE_LANE,
   type MarketTopology,
   type QuoteLane,
 } from "../src/marketTopology.ts";
+import { refusedRecordOf } from "../src/registryTopology.ts";
 import type { FirestoreAddress, Heartbeat } from "../src/stores/firestore.ts";
 import type { BarReceipt } from "../src/stores/postgres/marketStore.ts";
 import type { PublishedMessage } from "../src/stores/redis/publish.ts";
@@ -124,15 +126,26 @@ function redisSink(
 
 function kafkaSink(
   { config, metrics }: Topology,
-  { kafka, written }: MarketTopology,
+  market: MarketTopology,
   log: Logger,
 ): Child[] {
+  const { kafka, written } = market;
   const address = config.market.kafka;
   if (kafka === undefined || address === undefined) return [];
   const writer = config.dryRun
     ? dryRunMarketWriter<RegistryMessage>("kafka", log)
     : kafkaWriter({
         address,
+        log,
+        onRefused(refused) {
+          metrics.sinkDropped.inc(
+            { sink: "kafka", kind: "refused" },
+            refused.length,
+          );
+          for (const each of refused)
+            if (!offerOrSetAside(market.bars, refusedRecordOf(each)))
+              market.dropped.kafka++;
+        },
         onWritten(messages, trigger) {
           written.kafka += messages.length;
           for (const { type } of messages)

@@ -54,9 +54,10 @@ export function candleChildren(topology: Topology): Child[] {
   const consuming: CandleConsumerInput = {
     address,
     database: market.database,
-    onWritten(_records, { rows }) {
+    onWritten(_records, { rows, deadLetters }) {
       market.written.bars += rows;
       metrics.rows.inc({ sink: "candles", kind: "bar" }, rows);
+      metrics.deadLetters.inc({ account: "candles" }, deadLetters.length);
     },
   };
   return [child("consumer", candleConsumer, consuming)];

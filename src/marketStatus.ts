@@ -46,7 +46,7 @@ export function marketSinkStatuses(
   market: MarketTopology,
   tree: TreeNode,
 ): SinkStatus[] {
-  const { bars, redis, lanes, written } = market;
+  const { bars, redis, kafka, lanes, written } = market;
   return [
     outboxStatus(bars, written.bars, tree),
     ...(redis === undefined
@@ -55,6 +55,14 @@ export function marketSinkStatuses(
           {
             ...outboxStatus(redis, written.redis, tree),
             dropped: market.dropped.redis,
+          },
+        ]),
+    ...(kafka === undefined
+      ? []
+      : [
+          {
+            ...outboxStatus(kafka, written.kafka, tree),
+            dropped: market.dropped.kafka,
           },
         ]),
     ...lanes.map(({ sink, coalescer, tally }) => ({

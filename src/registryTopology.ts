@@ -9,7 +9,7 @@ import { ActivityMemory } from "./feeds/activity.ts";
 import { emptyFeedBoard, emptyFeedStore, type FeedRun } from "./feeds/run.ts";
 import { DialSchedule } from "./flow/dials.ts";
 import { Notice } from "./flow/notice.ts";
-import { offerOrSetAside } from "./flow/outbox.ts";
+import { offerOrSetAside, whenKept } from "./flow/outbox.ts";
 import type { Logger } from "./log.ts";
 import type { MarketTopology } from "./marketTopology.ts";
 import type { Metrics } from "./metrics.ts";
@@ -18,6 +18,7 @@ import { fillGaps } from "./registry/gaps.ts";
 import { barOf, candleOf } from "./registry/messages.ts";
 import type { RegistryRun, StreamSet } from "./registry/run.ts";
 import { ScheduleBoard } from "./registry/scheduleBoard.ts";
+import type { Refused } from "./stores/kafka/produce.ts";
 import type { Database } from "./stores/postgres/database.ts";
 import { feedStore } from "./stores/postgres/marketStore.ts";
 import { registryStore } from "./stores/postgres/registryStore.ts";
@@ -78,6 +79,12 @@ export function createRegistryTopology(
     if (kafka !== undefined) return kafka.queue.put(message, signal);
     const record = recordOf(message);
     if (record !== undefined) await bars.queue.put(record, signal);
+  }
+
+  async function kept(signal: AbortSignal): Promise<void> {
+    if (kafka !== undefined) await whenKept(kafka, signal);
+    // What Kafka refuses comes here.
+    await whenKept(bars, signal);
   }
 
   /** The same for the live stream, which cannot wait. */
@@ -170,6 +177,7 @@ export function createRegistryTopology(
       leaseMs: config.leaseMs,
       backfillDays: config.backfillDays,
       publish,
+      kept: async (_symbol, signal) => kept(signal),
       setAside,
       streams,
       usesKafka: kafka !== undefined,
@@ -195,6 +203,23 @@ export function recordOf(message: RegistryMessage): BarRecord | undefined {
     default:
       return message satisfies never;
   }
+}
+
+/** What Kafka refuses is stored as it would be without Kafka; a marker, which only readers of topics want, is set aside with the reason. */
+export function refusedRecordOf({
+  message,
+  topic,
+  reason,
+}: Refused): BarRecord {
+  return (
+    recordOf(message) ?? {
+      kind: "malformed",
+      feed: topic,
+      raw: JSON.stringify(message),
+      reason: `refused by Kafka: ${reason}`,
+      receivedAtMs: systemClock.now(),
+    }
+  );
 }
 
 /** The symbols that stream, by class; feeds look here for what they are to subscribe. */

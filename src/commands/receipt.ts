@@ -29,6 +29,7 @@ export async function writeReceipt(
     ...(market?.redis === undefined || isRing
       ? []
       : [restOf(market.redis, paths.redis)]),
+    ...(market?.kafka === undefined ? [] : [restOf(market.kafka, paths.kafka)]),
   ];
   // What a ring still holds gives way when it is closed, and is counted as every other that did.
   if (market?.redis !== undefined && isRing) restOf(market.redis, "");
@@ -50,7 +51,8 @@ export async function writeReceipt(
         }
       : {}),
     ...(sum("lost") > 0 ? { lost: sum("lost"), error: errors.join("; ") } : {}),
-    ...(market !== undefined && market.dropped.redis + market.dropped.bars > 0
+    ...(market !== undefined &&
+    Object.values(market.dropped).some((count) => count > 0)
       ? { dropped: market.dropped }
       : {}),
     elapsed: Math.round((Date.now() - startedAtMs) / SECOND),
@@ -95,6 +97,7 @@ function deliveredBy({ roster, runOf, market }: Topology) {
     ...total,
     bars: market.written.bars,
     ...(market.redis === undefined ? {} : { published: market.written.redis }),
+    ...(market.kafka === undefined ? {} : { kafka: market.written.kafka }),
     ...Object.fromEntries(quotes),
   };
 }

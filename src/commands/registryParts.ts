@@ -12,7 +12,7 @@ import type { PolygonAccess } from "../config/market.ts";
 import { ConfigError } from "../errors.ts";
 import { createLogger } from "../log.ts";
 import type { RegistryRun, RegistryStore } from "../registry/run.ts";
-import { recordOf, Streams } from "../registryTopology.ts";
+import { recordOf, refusedRecordOf, Streams } from "../registryTopology.ts";
 import { connectKafka } from "../stores/kafka/connect.ts";
 import { openPublisher } from "../stores/kafka/produce.ts";
 import { ping } from "../stores/postgres/connect.ts";
@@ -120,10 +120,10 @@ export async function openRegistryParts(
 
   async function write(messages: readonly RegistryMessage[]): Promise<void> {
     if (config.dryRun || messages.length === 0) return;
-    if (publisher !== undefined) return publisher.publish(messages);
-    const records = messages
-      .map(recordOf)
-      .filter((record) => record !== undefined);
+    const records =
+      publisher === undefined
+        ? messages.map(recordOf).filter((record) => record !== undefined)
+        : (await publisher.publish(messages)).map(refusedRecordOf);
     if (records.length > 0) await writeBarRecords(database.sql, records);
   }
 
@@ -141,6 +141,9 @@ export async function openRegistryParts(
     await write(messages.splice(0));
   }
 
+  const kept = async (symbol: string) =>
+    write(waiting.get(symbol)?.splice(0) ?? []);
+
   const store = registryStore(database, {
     owner: `command-${process.pid}-${Date.now()}`,
     leaseMs: config.leaseMs,
@@ -156,6 +159,7 @@ export async function openRegistryParts(
     leaseMs: config.leaseMs,
     backfillDays: config.backfillDays,
     publish,
+    kept,
     setAside: (raw, reason) => io.stderr(`set aside (${reason}): ${raw}\n`),
     streams: new Streams(),
     usesKafka: kafka !== undefined,

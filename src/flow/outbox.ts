@@ -3,7 +3,7 @@
  * holds in its hands, and the spool on disk. It belongs to the topology, so a
  * sink that dies in the middle of a write finds its batch again.
  */
-import { SECOND } from "../clock.ts";
+import { SECOND, sleep } from "../clock.ts";
 import { SpoolFullError } from "../errors.ts";
 import type { BoundedQueue } from "./queue.ts";
 import type { Spool } from "./spool.ts";
@@ -22,6 +22,7 @@ export interface Outbox<Item> {
 }
 
 const FULL_MS = SECOND;
+const LOOK_EVERY_MS = 20;
 
 /** The batch that an earlier sink left in hand, else the oldest items of the queue. */
 export function takeBatch<Item>(
@@ -95,6 +96,20 @@ export function undeliveredCount<Item>(outbox: Outbox<Item>): {
     memory: outbox.queue.length + inHand,
     disk: outbox.spool.depth(outbox.sink),
   };
+}
+
+/**
+ * Resolves once everything that the queue has taken so far is written or on the
+ * disk: what is recorded of it from then on is true whatever becomes of the process.
+ */
+export async function whenKept<Item>(
+  outbox: Outbox<Item>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { queue } = outbox;
+  const { accepted } = queue;
+  while (queue.accepted - undeliveredCount(outbox).memory < accepted)
+    await sleep(LOOK_EVERY_MS, signal);
 }
 
 /**

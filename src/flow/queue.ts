@@ -10,6 +10,7 @@ export class BoundedQueue<Item> {
   readonly #roomForPast: number;
   #items: Item[] = [];
   #head = 0;
+  #accepted = 0;
   #takers: Waiter[] = [];
   #givers: Waiter[] = [];
 
@@ -21,10 +22,16 @@ export class BoundedQueue<Item> {
     return this.#items.length - this.#head;
   }
 
+  /** Items that were ever taken in. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
   /** False when the queue is full: the item was not taken. */
   offer(item: Item): boolean {
     if (this.length >= this.lengthMax) return false;
     this.#items.push(item);
+    this.#accepted++;
     // Asked at every item, so nothing is made anew unless somebody wakes.
     const { length } = this;
     if (this.#takers.some(({ count }) => count <= length))

@@ -26,6 +26,8 @@ export class SnapshotError extends Error {
 
 /** Read again before the newest stored minute: trades are reported late, bars recalculated at the end of the day. */
 const OVERLAP_MS = 2 * DAY;
+/** Files whose bars are waited for at one time, and read again when the run ends before. */
+const UNNOTED_FILES_MAX = 50;
 
 /**
  * History: day files first, then REST for what they lack. A split that the stored
@@ -80,6 +82,7 @@ export async function runFlatpack(
     for await (const page of venue.bars(symbol, range, options))
       await take(page);
 
+  await run.kept(symbol, signal);
   await store.noteSplits(symbol, splits);
   await run.publish(
     marker(symbol, "backfill", "completed", clock.now(), { records }),
@@ -198,6 +201,10 @@ async function readFiles(
   const assetClass = assetClassOf(symbol);
   const read = await run.store.filesRead(symbol);
   const left: { from: number; to: number }[] = [];
+  const unnoted: {
+    file: { readonly key: string; readonly etag: string };
+    rows: number;
+  }[] = [];
   let follows = false;
   for (const day of daysOf(symbol, range)) {
     options.signal.throwIfAborted();
@@ -226,9 +233,18 @@ async function readFiles(
       await take(batch.map((bar) => adjusted(bar, day.name, splits)));
       rows += batch.length;
     }
-    await run.store.noteFileRead(symbol, file, rows);
+    unnoted.push({ file, rows });
+    if (unnoted.length >= UNNOTED_FILES_MAX) await note();
   }
+  await note();
   return left;
+
+  /** A file counts as read when its bars are kept. */
+  async function note(): Promise<void> {
+    await run.kept(symbol, options.signal);
+    for (const { file, rows } of unnoted.splice(0))
+      await run.store.noteFileRead(symbol, file, rows);
+  }
 }
 
 interface NamedDay {

@@ -64,6 +64,8 @@ export interface RegistryRun {
     message: RegistryMessage,
     signal: AbortSignal,
   ) => Promise<void>;
+  /** Resolves once what was published of the symbol would outlive the process. */
+  readonly kept: (symbol: string, signal: AbortSignal) => Promise<void>;
   /** A row of a day file that could not be read, whole. */
   readonly setAside: (raw: string, reason: string) => void;
   readonly streams: StreamSet;

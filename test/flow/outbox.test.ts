@@ -9,6 +9,7 @@ import {
   setAside,
   takeBatch,
   undeliveredCount,
+  whenKept,
 } from "../../src/flow/outbox.ts";
 import { BoundedQueue } from "../../src/flow/queue.ts";
 import { openRing } from "../../src/flow/ring.ts";
@@ -205,4 +206,33 @@ test("however items come, are written, half written, given up and set aside: all
     }),
     { numRuns: 300 },
   );
+});
+
+test("what was taken is kept once it is written or on the disk, whatever came after it", async () => {
+  const outbox = outboxOf(9);
+  const { signal } = new AbortController();
+  offerAll(outbox, [0, 1, 2]);
+  let isKept = false;
+  const kept = whenKept(outbox, signal).then(() => (isKept = true));
+  const look = () => new Promise((resolve) => setTimeout(resolve, 60));
+  await look();
+  expect(isKept).toBe(false);
+  const batch = takeBatch(outbox, 2);
+  releaseBatch(outbox, batch);
+  offerAll(outbox, [3, 4, 5]);
+  takeBatch(outbox, 1);
+  await look();
+  expect(isKept).toBe(false);
+  setAside(outbox, 1);
+  await kept;
+  expect(isKept).toBe(true);
+});
+
+test("waiting for what is never written ends with the stop", async () => {
+  const outbox = outboxOf(9);
+  offerAll(outbox, [0]);
+  const stop = new AbortController();
+  const kept = whenKept(outbox, stop.signal);
+  stop.abort(new Error("stopped"));
+  await expect(kept).rejects.toThrow("stopped");
 });

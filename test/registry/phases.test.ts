@@ -95,6 +95,28 @@ describe("history", () => {
     expect(progress.every((done) => done > 0 && done <= 1)).toBe(true);
   });
 
+  test("counts a file as read only when its bars are kept", async () => {
+    Object.assign(stage.venue, { hasFiles: true });
+    stage.venue.minutes.set("AAPL", MINUTES);
+    stage.venue.released.set("2026-09-16", "1").set("2026-09-17", "1");
+    const cut = new AbortController();
+    const run = {
+      ...stage.run,
+      async kept() {
+        cut.abort(new Error("killed"));
+        cut.signal.throwIfAborted();
+      },
+    };
+    const aapl = await entry("AAPL");
+    expect(await runFlatpack(run, aapl, cut.signal).catch(String)).toContain(
+      "killed",
+    );
+    stage.venue.asked.length = 0;
+    await runFlatpack(stage.run, aapl, signal);
+    expect(stage.venue.asked).toContain("file day/2026-09-16");
+    expect(await times()).toEqual(FINAL);
+  });
+
   test("is read whole although a feed has written the newest minutes already", async () => {
     stage.venue.minutes.set("AAPL", MINUTES);
     const aapl = await entry("AAPL", "flatpack_api");

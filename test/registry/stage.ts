@@ -188,6 +188,9 @@ export async function openStage(leaseMs = 30_000): Promise<Stage> {
     published.push(message);
     waiting.push(message);
     if (message.type === "bar") return;
+    await keep();
+  }
+  async function keep(): Promise<void> {
     const records = waiting.map(recordOf).filter((each) => each !== undefined);
     waiting = [];
     if (records.length > 0) await writeBarRecords(database.sql, records);
@@ -201,6 +204,7 @@ export async function openStage(leaseMs = 30_000): Promise<Stage> {
     leaseMs: lease,
     backfillDays: 7,
     publish,
+    kept: keep,
     setAside: () => {},
     streams,
     usesKafka: false,

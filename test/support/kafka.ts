@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Kafka, logLevel } from "kafkajs";
 import { sleep } from "../../src/clock.ts";
 import { freePort } from "../../src/http/listen.ts";
+import { connectKafka, type Kafka } from "../../src/stores/kafka/connect.ts";
 
 const VERSION = "3.9.1";
 /** Kept between runs: the jars are 46 MB and do not change. */
@@ -130,13 +130,16 @@ async function ensureJars(): Promise<void> {
   rmSync(place, { recursive: true, force: true });
 }
 
+/** A client as the service's own. */
+export function kafkaClient(address: string): Kafka {
+  return connectKafka(
+    { brokers: [address], ssl: false, layout: "per-symbol" },
+    "test",
+  );
+}
+
 async function untilAnswering(address: string): Promise<void> {
-  const kafka = new Kafka({
-    brokers: [address],
-    clientId: "test",
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-  });
+  const kafka = kafkaClient(address);
   for (let tries = 0; ; tries++) {
     const admin = kafka.admin();
     try {
@@ -172,6 +175,9 @@ function propertiesOf(
     "transaction.state.log.num.partitions=1",
     "group.initial.rebalance.delay.ms=0",
     "auto.create.topics.enable=false",
+    // Everybody may everything until a test takes a right away.
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found=true",
     "",
   ].join("\n");
 }

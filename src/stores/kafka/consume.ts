@@ -2,57 +2,38 @@
  * The candle consumer: reads every topic of ours and commits an offset only after
  * what lies before it was written.
  */
-import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
-import { z } from "zod";
+import { isUtf8 } from "node:buffer";
+import type { EachBatchPayload, Kafka, KafkaMessage } from "kafkajs";
 import type { RegistryMessage } from "../../../schema/registry.ts";
+import { SECOND, sleep } from "../../clock.ts";
+import { Gatherer } from "./gatherer.ts";
+import { readMessage } from "./messages.ts";
 import { OUR_TOPICS } from "./topics.ts";
 
 /** The group whose offsets say what was written. */
 export const GROUP = "feedkeeper-candles";
 
-const number = z.number();
-const bar = z.object({
-  symbol: z.string().min(1),
-  phase: z.enum(["backfill", "snapshot", "stream"]),
-  type: z.literal("bar"),
-  timeframe: z.literal("1m"),
-  timestamp: z.iso.datetime(),
-  open: number,
-  high: number,
-  low: number,
-  close: number,
-  volume: number,
-  vwap: number.optional(),
-  trades: number.optional(),
-  source: z.string(),
-});
-const snapshot = z.object({
-  symbol: z.string().min(1),
-  phase: z.literal("snapshot"),
-  type: z.literal("snapshot"),
-  timestamp: z.iso.datetime(),
-  data: z.record(z.string(), z.unknown()),
-});
-const phase = z.object({
-  symbol: z.string().min(1),
-  phase: z.enum(["backfill", "snapshot", "stream"]),
-  type: z.literal("phase"),
-  status: z.enum(["started", "completed", "failed"]),
-  timestamp: z.string(),
-  records: z.number().optional(),
-  error: z.string().optional(),
-});
-const message = z.discriminatedUnion("type", [bar, snapshot, phase]);
+/** Messages that are written in one go, of however many topics. */
+const WRITE_LENGTH_MAX = 5_000;
+/** Topics whose messages may be written in one go: with one a symbol, each brings a single bar a minute. */
+const TOPICS_MAX = 500;
+const MEGABYTE = 1024 * 1024;
 
-/** What a batch of one partition holds; what could not be read is kept whole. */
+/** What is written in one go; what could not be read is kept whole. */
 export interface ConsumedBatch {
-  readonly topic: string;
   readonly messages: readonly RegistryMessage[];
   readonly malformed: readonly {
+    readonly topic: string;
     readonly raw: string;
     readonly reason: string;
   }[];
 }
+
+/** Resolves when the batch is committed to the store. `signal`: nobody waits for it any more, it need not be tried again. */
+export type WriteBatch = (
+  batch: ConsumedBatch,
+  signal: AbortSignal,
+) => Promise<void>;
 
 export interface CandleConsumer {
   /** Rejects when the consumer cannot go on; resolves after {@link stop}. */
@@ -61,97 +42,127 @@ export interface CandleConsumer {
   stop(): Promise<void>;
 }
 
+export interface ConsumeOptions {
+  /** How often new topics are looked for: they come with symbols. */
+  readonly lookMs?: number;
+}
+
 /**
  * Joins the group and reads; `write` resolves when a batch is committed to the
- * store, and only then its offset is. A batch whose write fails is read again.
+ * store, and only then its offsets are. A batch whose write fails is read again.
  */
 export async function consumeCandles(
   kafka: Kafka,
-  write: (batch: ConsumedBatch) => Promise<void>,
+  write: WriteBatch,
+  { lookMs = 10 * SECOND }: ConsumeOptions = {},
 ): Promise<CandleConsumer> {
-  const consumer: Consumer = kafka.consumer({
+  const consumer = kafka.consumer({
     groupId: GROUP,
-    // Topics come with symbols: new ones are found within this time.
-    metadataMaxAge: 10_000,
-    maxBytesPerPartition: 4 * 1024 * 1024,
+    // Beats go on while a batch is written; one that is killed is missed for no longer than this.
+    sessionTimeout: 10 * SECOND,
+    rebalanceTimeout: 20 * SECOND,
+    heartbeatInterval: 2 * SECOND,
+    // Who stops waits for the request under way; whatever comes is answered at once.
+    maxWaitTimeInMs: 500,
+    // Compressed: what is in memory is ten times as much.
+    maxBytesPerPartition: MEGABYTE,
+    maxBytes: 4 * MEGABYTE,
     allowAutoTopicCreation: false,
+    // The actor above waits, says why, and begins anew.
+    retry: { restartOnFailure: async () => false },
   });
+  const admin = kafka.admin();
+  const leaving = new AbortController();
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   ended.catch(() => {});
-  consumer.on(consumer.events.CRASH, ({ payload }) => {
-    if (!payload.restart) reject(payload.error);
-  });
-  await consumer.connect();
-  await consumer.subscribe({ topics: [OUR_TOPICS], fromBeginning: true });
-  await consumer.run({
-    autoCommit: false,
-    eachBatchAutoResolve: false,
-    eachBatch: (payload) => handle(payload, write),
+  consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+  const gatherer = new Gatherer(WRITE_LENGTH_MAX, write, leaving.signal);
+  let topics: ReadonlySet<string> = new Set();
+
+  async function listTopics(): Promise<Set<string>> {
+    const all = await admin.listTopics();
+    return new Set(all.filter((topic) => OUR_TOPICS.test(topic)));
+  }
+
+  async function join(wanted: ReadonlySet<string>): Promise<void> {
+    topics = wanted;
+    await consumer.subscribe({ topics: [...wanted], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: TOPICS_MAX,
+      eachBatch: (payload) => handle(payload, gatherer),
+    });
+  }
+
+  /** A pattern would be resolved once, when the group is joined, and new topics never be read. */
+  async function lookForTopics(): Promise<void> {
+    for (;;) {
+      await sleep(lookMs, leaving.signal);
+      const now = await listTopics();
+      if (now.isSubsetOf(topics)) continue;
+      await consumer.stop();
+      // In between it was asked to stop.
+      leaving.signal.throwIfAborted();
+      await join(now);
+    }
+  }
+
+  async function hangUp(): Promise<void> {
+    await Promise.allSettled([consumer.disconnect(), admin.disconnect()]);
+  }
+
+  try {
+    await Promise.all([consumer.connect(), admin.connect()]);
+    await join(await listTopics());
+  } catch (error) {
+    await hangUp();
+    throw error;
+  }
+  const looking = lookForTopics().catch((error: unknown) => {
+    if (!leaving.signal.aborted) reject(error);
   });
   return {
     ended,
     async stop() {
-      await consumer.disconnect();
+      leaving.abort();
+      await looking;
+      await hangUp();
       resolve();
     },
   };
 }
 
+/** Writes what was fetched of one partition, a part at a time. */
 async function handle(
-  {
-    batch,
-    resolveOffset,
-    heartbeat,
-    commitOffsetsIfNecessary,
-    isRunning,
-    isStale,
-  }: EachBatchPayload,
-  write: (batch: ConsumedBatch) => Promise<void>,
+  payload: EachBatchPayload,
+  gatherer: Gatherer,
 ): Promise<void> {
-  const last = batch.messages.at(-1);
-  if (last === undefined || !isRunning() || isStale()) return;
-  await write({ topic: batch.topic, ...readAll(batch) });
-  resolveOffset(last.offset);
-  await commitOffsetsIfNecessary({
-    topics: [
-      {
-        topic: batch.topic,
-        partitions: [
-          {
-            partition: batch.partition,
-            // The offset of what is to be read next.
-            offset: (BigInt(last.offset) + 1n).toString(),
-          },
-        ],
-      },
-    ],
-  });
-  await heartbeat();
+  const { batch, isRunning, isStale } = payload;
+  const { messages } = batch;
+  for (let at = 0; at < messages.length; at += WRITE_LENGTH_MAX) {
+    if (!isRunning() || isStale()) return;
+    const part = messages.slice(at, at + WRITE_LENGTH_MAX);
+    await gatherer.put({ payload, part, read: readAll(batch.topic, part) });
+  }
 }
 
-function readAll({ messages }: EachBatchPayload["batch"]) {
+function readAll(
+  topic: string,
+  messages: readonly KafkaMessage[],
+): ConsumedBatch {
   const read: RegistryMessage[] = [];
-  const malformed: { raw: string; reason: string }[] = [];
+  const malformed: { topic: string; raw: string; reason: string }[] = [];
   for (const { value } of messages) {
+    if (value !== null && !isUtf8(value)) {
+      const raw = value.toString("base64");
+      malformed.push({ topic, raw, reason: "not text; kept in base64" });
+      continue;
+    }
     const raw = value?.toString() ?? "";
     const found = readMessage(raw);
     if ("message" in found) read.push(found.message);
-    else malformed.push({ raw, reason: found.reason });
+    else malformed.push({ topic, raw, reason: found.reason });
   }
   return { messages: read, malformed };
-}
-
-function readMessage(
-  raw: string,
-): { message: RegistryMessage } | { reason: string } {
-  let value: unknown;
-  try {
-    value = JSON.parse(raw);
-  } catch {
-    return { reason: "not JSON" };
-  }
-  const parsed = message.safeParse(value);
-  if (parsed.success) return { message: parsed.data as RegistryMessage };
-  const [issue] = parsed.error.issues;
-  return { reason: `${issue?.path.join(".")}: ${issue?.message}` };
 }

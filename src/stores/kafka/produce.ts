@@ -7,7 +7,7 @@ import {
   CompressionTypes,
   type Kafka,
   KafkaJSAggregateError,
-  KafkaJSCreateTopicError,
+  KafkaJSProtocolError,
   Partitioners,
   type Producer,
   type TopicMessages,
@@ -78,12 +78,15 @@ export async function openPublisher(
   /** Who may not create a topic may still write to it, where it is there. */
   async function noteRefused(error: unknown): Promise<void> {
     if (!(error instanceof KafkaJSAggregateError)) throw error;
-    const told = error.errors.filter(isCreateTopicError);
+    const told = error.errors.filter(isTopicError);
     const refused = told.filter((each) => refusalOf(each) !== undefined);
-    if (refused.length === 0)
-      // That it exists is what was wanted.
-      if (told.every(({ type }) => type === "TOPIC_ALREADY_EXISTS")) return;
-      else throw error;
+    // That it exists is what was wanted; what is passing is worth another try.
+    const isPassing = told.some(
+      (each) =>
+        each.type !== "TOPIC_ALREADY_EXISTS" && refusalOf(each) === undefined,
+    );
+    if (isPassing) throw error;
+    if (refused.length === 0) return;
     const existing = new Set(await admin.listTopics());
     for (const each of refused)
       if (!existing.has(each.topic)) refuse(each.topic, describeError(each));
@@ -236,11 +239,11 @@ function topicMessagesOf({ topic, messages }: Batch): TopicMessages {
   };
 }
 
-/** Made by kafkajs with the broker's word in `type`. */
-function isCreateTopicError(
+/** The answer to one of several topics that were asked for. */
+function isTopicError(
   error: unknown,
-): error is KafkaJSCreateTopicError & { readonly type: string } {
-  return error instanceof KafkaJSCreateTopicError && "type" in error;
+): error is KafkaJSProtocolError & { readonly topic: string } {
+  return error instanceof KafkaJSProtocolError && "topic" in error;
 }
 
 function failure(what: string, cause: unknown): KafkaError {

@@ -1,20 +1,27 @@
 /** Producer and candle consumer against a real broker. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { Kafka, logLevel } from "kafkajs";
+import {
+  AclOperationTypes,
+  AclPermissionTypes,
+  AclResourceTypes,
+  type Admin,
+  Partitioners,
+  ResourcePatternTypes,
+} from "kafkajs";
 import type {
   CandleMessage,
   RegistryMessage,
 } from "../../../schema/registry.ts";
-import { sleep } from "../../../src/clock.ts";
-import { connectKafka } from "../../../src/stores/kafka/connect.ts";
 import {
   type ConsumedBatch,
   consumeCandles,
   GROUP,
+  type WriteBatch,
 } from "../../../src/stores/kafka/consume.ts";
 import { openPublisher } from "../../../src/stores/kafka/produce.ts";
 import { topicOf } from "../../../src/stores/kafka/topics.ts";
-import { type Broker, startBroker } from "../../support/kafka.ts";
+import { type Broker, kafkaClient, startBroker } from "../../support/kafka.ts";
+import { untilAsync } from "../../support/until.ts";
 
 let broker: Broker;
 beforeAll(async () => {
@@ -38,52 +45,78 @@ const candle = (symbol: string, minute: number): CandleMessage => ({
   source: "polygon",
 });
 
-const client = () =>
-  connectKafka(
-    { brokers: [broker.address], ssl: false, layout: "per-symbol" },
-    "test",
-  );
+const client = () => kafkaClient(broker.address);
 
 async function publish(
   messages: readonly RegistryMessage[],
   layout: "per-symbol" | "per-phase" = "per-symbol",
 ) {
   const publisher = await openPublisher(client(), layout);
-  await publisher.publish(messages);
+  const refused = await publisher.publish(messages);
   await publisher.close();
+  return refused;
 }
 
-/** Consumes until `count` messages were written; a failing `write` is the test's. */
-async function consumeUntil(
-  count: number,
-  write: (batch: ConsumedBatch) => Promise<void> = async () => {},
-): Promise<ConsumedBatch[]> {
-  const batches: ConsumedBatch[] = [];
-  const consumer = await consumeCandles(client(), async (batch) => {
-    await write(batch);
-    batches.push(batch);
-  });
-  const seen = () =>
-    batches.reduce(
-      (sum, { messages, malformed }) =>
-        sum + messages.length + malformed.length,
-      0,
-    );
-  for (let tries = 0; seen() < count && tries < 300; tries++) await sleep(100);
-  await consumer.stop();
-  return batches;
+const nothing: WriteBatch = async () => {};
+
+/** What a consumer has taken so far. */
+async function consume(write = nothing, lookMs?: number) {
+  const messages: RegistryMessage[] = [];
+  const malformed: ConsumedBatch["malformed"][number][] = [];
+  let batches = 0;
+  const consumer = await consumeCandles(
+    client(),
+    async (batch, signal) => {
+      await write(batch, signal);
+      batches++;
+      messages.push(...batch.messages);
+      malformed.push(...batch.malformed);
+    },
+    lookMs === undefined ? {} : { lookMs },
+  );
+  return {
+    messages,
+    malformed,
+    batches: () => batches,
+    of: (symbol: string) => messages.filter((each) => each.symbol === symbol),
+    until: (count: number) =>
+      untilAsync(async () => messages.length + malformed.length >= count),
+    [Symbol.asyncDispose]: () => consumer.stop(),
+  };
+}
+
+async function asked<Answer>(ask: (admin: Admin) => Promise<Answer>) {
+  const admin = client().admin();
+  await admin.connect();
+  try {
+    return await ask(admin);
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 async function committed(topic: string): Promise<string | undefined> {
-  const admin = new Kafka({
-    brokers: [broker.address],
-    logLevel: logLevel.NOTHING,
-  }).admin();
-  await admin.connect();
-  const [found] = await admin.fetchOffsets({ groupId: GROUP, topics: [topic] });
-  await admin.disconnect();
+  const [found] = await asked((admin) =>
+    admin.fetchOffsets({ groupId: GROUP, topics: [topic] }),
+  );
   return found?.partitions[0]?.offset;
 }
+
+/** What others write to our topics. */
+async function produceRaw(
+  topic: string,
+  values: readonly (string | Buffer | null)[],
+) {
+  const producer = client().producer({
+    createPartitioner: Partitioners.DefaultPartitioner,
+  });
+  await producer.connect();
+  await producer.send({ topic, messages: values.map((value) => ({ value })) });
+  await producer.disconnect();
+}
+
+const minutes = (symbol: string, count: number, from = 0) =>
+  Array.from({ length: count }, (_, minute) => candle(symbol, from + minute));
 
 test.each<[string, "per-symbol" | "per-phase", string]>([
   ["AAPL", "per-symbol", "chronox.backfill.aapl"],
@@ -96,67 +129,226 @@ test.each<[string, "per-symbol" | "per-phase", string]>([
 
 describe("what is published", () => {
   test("comes back in order, and its offset is committed once it is written", async () => {
-    const sent = [candle("AAPL", 1), candle("AAPL", 2), candle("AAPL", 3)];
-    await publish(sent);
-    const batches = await consumeUntil(3);
-    expect(batches.flatMap(({ messages }) => messages)).toEqual(sent);
+    const sent = minutes("AAPL", 3);
+    expect(await publish(sent)).toEqual([]);
+    {
+      await using consumer = await consume();
+      await consumer.until(3);
+      expect(consumer.messages).toEqual(sent);
+    }
     expect(await committed("chronox.backfill.aapl")).toBe("3");
   }, 60_000);
 
-  test("is read again by the next consumer when its write failed: the offset was not committed", async () => {
-    const sent = [candle("MSFT", 1), candle("MSFT", 2)];
-    await publish(sent);
-    const tries: number[] = [];
-    const failing = await consumeCandles(
-      client(),
-      async ({ topic, messages }) => {
-        if (topic !== "chronox.backfill.msft") return;
-        tries.push(messages.length);
-        throw new Error("the store is away");
-      },
+  test("is in order per symbol also where symbols share a topic of several partitions", async () => {
+    const sent = minutes("AAPL", 500).flatMap((bar, at) => [
+      bar,
+      candle("MSFT", at),
+    ]);
+    await asked((admin) =>
+      admin.createTopics({
+        topics: [{ topic: "chronox.backfill", numPartitions: 4 }],
+      }),
     );
-    for (let wait = 0; tries.length === 0 && wait < 300; wait++)
-      await sleep(100);
-    await failing.stop();
-    expect(tries[0]).toBe(2);
+    await publish(sent, "per-phase");
+    await using consumer = await consume();
+    await consumer.until(1000);
+    expect(consumer.of("AAPL")).toEqual(minutes("AAPL", 500));
+    expect(consumer.of("MSFT")).toEqual(minutes("MSFT", 500));
+  }, 60_000);
+
+  test("to a topic that appears while the consumer runs is read, too", async () => {
+    await using consumer = await consume(nothing, 200);
+    await publish([candle("LATE", 1)]);
+    await untilAsync(async () => consumer.of("LATE").length === 1);
+    await publish([candle("LATE", 2), candle("LATER", 1)]);
+    await untilAsync(async () => consumer.of("LATER").length === 1);
+    await untilAsync(async () => consumer.of("LATE").length === 2);
+    expect(consumer.messages).toHaveLength(3);
+  }, 60_000);
+
+  test("of many topics at once is written in few batches, and each offset committed", async () => {
+    const symbols = Array.from({ length: 60 }, (_, at) => `MANY${at}`);
+    await publish(symbols.map((symbol) => candle(symbol, 1)));
+    {
+      await using consumer = await consume();
+      await consumer.until(60);
+      expect(consumer.batches()).toBeLessThan(20);
+    }
+    const offsets = await asked((admin) =>
+      admin.fetchOffsets({
+        groupId: GROUP,
+        topics: symbols.map((symbol) =>
+          topicOf(candle(symbol, 1), "per-symbol"),
+        ),
+      }),
+    );
+    expect(offsets.map(({ partitions }) => partitions[0]?.offset)).toEqual(
+      symbols.map(() => "1"),
+    );
+  }, 60_000);
+
+  test("is read again by the next consumer when its write failed: the offset was not committed", async () => {
+    const sent = minutes("MSFT", 2);
+    await publish(sent);
+    const tried: ConsumedBatch[] = [];
+    {
+      await using _failing = await consume(async (batch) => {
+        tried.push(batch);
+        throw new Error("the store is away");
+      });
+      await untilAsync(async () => tried.length > 0);
+    }
+    expect(tried[0]).toEqual({ messages: sent, malformed: [] });
     expect(await committed("chronox.backfill.msft")).toBe("-1");
-    const batches = await consumeUntil(2);
-    expect(
-      batches
-        .filter(({ topic }) => topic === "chronox.backfill.msft")
-        .flatMap(({ messages }) => messages),
-    ).toEqual(sent);
+    await using consumer = await consume();
+    await consumer.until(2);
+    expect(consumer.messages).toEqual(sent);
+  }, 60_000);
+
+  test("a consumer that cannot go on says why", async () => {
+    await publish([candle("FAIL", 1)]);
+    const consumer = await consumeCandles(client(), async () => {
+      throw new Error("a bug");
+    });
+    await expect(consumer.ended).rejects.toThrow("a bug");
+    await consumer.stop();
+    await using after = await consume();
+    await after.until(1);
+  }, 60_000);
+
+  test("that takes longer to write than the group is patient stays with its consumer", async () => {
+    await publish([candle("SLOW", 1)]);
+    let writes = 0;
+    {
+      await using consumer = await consume(async () => {
+        writes++;
+        await Bun.sleep(10_500);
+      });
+      await consumer.until(1);
+    }
+    expect({
+      writes,
+      offset: await committed("chronox.backfill.slow"),
+    }).toEqual({ writes: 1, offset: "1" });
   }, 60_000);
 
   test("that cannot be read is kept whole, and what is beside it is read", async () => {
+    const topic = "chronox.backfill.nvda";
     await publish([candle("NVDA", 1)]);
-    const producer = new Kafka({
-      brokers: [broker.address],
-      logLevel: logLevel.NOTHING,
-    }).producer();
-    await producer.connect();
-    await producer.send({
-      topic: "chronox.backfill.nvda",
-      messages: [
-        { value: "rubbish" },
-        { value: JSON.stringify({ ...candle("NVDA", 2), open: "1" }) },
-      ],
-    });
-    await producer.disconnect();
-    const batches = await consumeUntil(3);
-    const own = batches.filter(
-      ({ topic }) => topic === "chronox.backfill.nvda",
-    );
-    expect(own.flatMap(({ messages }) => messages)).toEqual([
-      candle("NVDA", 1),
+    const wrong = JSON.stringify({ ...candle("NVDA", 2), open: "1" });
+    await produceRaw(topic, [
+      "rubbish",
+      wrong,
+      Buffer.from([0xff, 0x00, 0xfe]),
+      null,
     ]);
-    expect(own.flatMap(({ malformed }) => malformed)).toEqual([
-      { raw: "rubbish", reason: "not JSON" },
+    await using consumer = await consume();
+    await consumer.until(5);
+    expect(consumer.messages).toEqual([candle("NVDA", 1)]);
+    expect(consumer.malformed).toEqual([
+      { topic, raw: "rubbish", reason: "not JSON" },
       {
-        raw: JSON.stringify({ ...candle("NVDA", 2), open: "1" }),
+        topic,
+        raw: wrong,
         reason: "open: Invalid input: expected number, received string",
       },
+      { topic, raw: "/wD+", reason: "not text; kept in base64" },
+      { topic, raw: "", reason: "not JSON" },
     ]);
+  }, 60_000);
+});
+
+describe("what Kafka refuses", () => {
+  test("is told, symbol by symbol, and holds up nothing beside it", async () => {
+    const forbidden = "chronox.backfill.forbidden";
+    await asked((admin) =>
+      admin.createAcls({
+        acl: [
+          {
+            resourceType: AclResourceTypes.TOPIC,
+            resourceName: forbidden,
+            resourcePatternType: ResourcePatternTypes.LITERAL,
+            principal: "User:*",
+            host: "*",
+            operation: AclOperationTypes.ALL,
+            permissionType: AclPermissionTypes.DENY,
+          },
+        ],
+      }),
+    );
+    const publisher = await openPublisher(client(), "per-symbol");
+    const sent = [
+      candle("FORBIDDEN", 1),
+      candle("GOOD", 1),
+      candle("X".repeat(300), 1),
+      candle("GOOD", 2),
+    ];
+    const refused = await publisher.publish(sent);
+    expect(refused.map(({ message }) => message)).toEqual([
+      candle("FORBIDDEN", 1),
+      candle("X".repeat(300), 1),
+    ]);
+    expect(refused[0]).toMatchObject({
+      topic: forbidden,
+      reason: expect.stringContaining("authorization failed"),
+    });
+    // Known by now, and not asked for again at once.
+    expect(await publisher.publish([candle("FORBIDDEN", 2)])).toHaveLength(1);
+    await publisher.close();
+    await using consumer = await consume();
+    await consumer.until(2);
+    expect(consumer.messages).toEqual([candle("GOOD", 1), candle("GOOD", 2)]);
+  }, 60_000);
+
+  test("as too large is that message alone; those before and behind it keep their order", async () => {
+    const topic = "chronox.snapshot.big";
+    await asked((admin) =>
+      admin.createTopics({
+        topics: [
+          {
+            topic,
+            configEntries: [{ name: "max.message.bytes", value: "3000" }],
+          },
+        ],
+      }),
+    );
+    const snapshot = (at: number, size: number): RegistryMessage => ({
+      symbol: "BIG",
+      phase: "snapshot",
+      type: "snapshot",
+      timestamp: new Date(at).toISOString(),
+      // What compresses badly.
+      data: {
+        noise: Buffer.from(
+          crypto.getRandomValues(new Uint8Array(size)),
+        ).toString("base64"),
+      },
+    });
+    const small = Array.from({ length: 10 }, (_, at) => snapshot(at, 600));
+    const large = snapshot(99, 8000);
+    const beside = minutes("BESIDE", 20);
+    const publisher = await openPublisher(client(), "per-symbol");
+    const refused = await publisher.publish([
+      ...beside,
+      ...small.slice(0, 6),
+      large,
+      ...small.slice(6),
+    ]);
+    expect(refused).toEqual([
+      { message: large, topic, reason: expect.stringContaining("larger") },
+    ]);
+    expect(await publisher.publish([candle("BESIDE", 59)])).toEqual([]);
+    await publisher.close();
+    await using consumer = await consume();
+    await untilAsync(
+      async () =>
+        consumer.of("BIG").length >= 10 &&
+        consumer.of("BESIDE").some(({ timestamp }) => timestamp === at(59)),
+    );
+    expect(consumer.of("BIG")).toEqual(small);
+    expect(
+      new Set(consumer.of("BESIDE").map(({ timestamp }) => timestamp)).size,
+    ).toBe(21);
   }, 60_000);
 });
 
@@ -167,8 +359,7 @@ test("a broker that is away is a failure that says so; back again, the same mess
   );
   await broker.start?.();
   await publish([candle("TSLA", 1)]);
-  const batches = await consumeUntil(1);
-  expect(batches.flatMap(({ messages }) => messages)).toEqual([
-    candle("TSLA", 1),
-  ]);
+  await using consumer = await consume();
+  await consumer.until(1);
+  expect(consumer.messages).toEqual([candle("TSLA", 1)]);
 }, 120_000);
