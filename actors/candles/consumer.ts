@@ -17,6 +17,7 @@ import {
   type ConsumedBatch,
   consumeCandles,
 } from "../../src/stores/kafka/consume.ts";
+import { answered } from "../../src/stores/postgres/answered.ts";
 import { ping } from "../../src/stores/postgres/connect.ts";
 import type { Database } from "../../src/stores/postgres/database.ts";
 import {
@@ -24,7 +25,6 @@ import {
   writeBarRecords,
 } from "../../src/stores/postgres/marketStore.ts";
 import { migrateMarket } from "../../src/stores/postgres/migrate.ts";
-import { answered } from "../sinks/answered.ts";
 import { fromTask, type TaskScope } from "../supervision/task.ts";
 
 export interface CandleConsumerInput {

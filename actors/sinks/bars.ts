@@ -3,6 +3,7 @@ import type { BarRecord } from "../../schema/market.ts";
 import { SECOND } from "../../src/clock.ts";
 import type { Trigger } from "../../src/flow/batch.ts";
 import type { Logger } from "../../src/log.ts";
+import { answered } from "../../src/stores/postgres/answered.ts";
 import { ping } from "../../src/stores/postgres/connect.ts";
 import type { Database } from "../../src/stores/postgres/database.ts";
 import {
@@ -11,7 +12,6 @@ import {
 } from "../../src/stores/postgres/marketStore.ts";
 import { migrateMarket } from "../../src/stores/postgres/migrate.ts";
 import { useTimescale } from "../../src/stores/postgres/timescale.ts";
-import { answered } from "./answered.ts";
 import type { Writer } from "./sink.ts";
 
 const BOUNDS = { sizeMax: 5_000, waitMsMax: 200 };

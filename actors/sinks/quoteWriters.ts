@@ -4,11 +4,11 @@ import { SECOND } from "../../src/clock.ts";
 import type { MarketConfig } from "../../src/config/market.ts";
 import type { Logger } from "../../src/log.ts";
 import type { FirestoreConnection } from "../../src/stores/firestore.ts";
+import { answered } from "../../src/stores/postgres/answered.ts";
 import { ping } from "../../src/stores/postgres/connect.ts";
 import type { Database } from "../../src/stores/postgres/database.ts";
 import { migrateMarket } from "../../src/stores/postgres/migrate.ts";
 import { upsertQuotes } from "../../src/stores/postgres/quotes.ts";
-import { answered } from "./answered.ts";
 import type { QuoteWriter } from "./quotes.ts";
 
 const PING_MS_MAX = 5 * SECOND;

@@ -13,6 +13,7 @@ const BENCHMARKS = [
   "feedVerdict",
   "quotes",
   "gaps",
+  "kafka",
   "dayFile",
 ];
 

@@ -21,7 +21,8 @@ import { BoundedQueue } from "../../../src/flow/queue.ts";
 import { openSpool } from "../../../src/flow/spool.ts";
 import { createLogger } from "../../../src/log.ts";
 import type { Refused } from "../../../src/stores/kafka/produce.ts";
-import { type Broker, kafkaClient, startBroker } from "../../support/kafka.ts";
+import { type Broker, startBroker } from "../../support/kafka.ts";
+import { kafkaClient } from "../../support/kafkaServer.ts";
 import { untilAsync } from "../../support/until.ts";
 
 let broker: Broker;
@@ -111,7 +112,7 @@ async function volumesIn(topic: string, count: number): Promise<number[]> {
 }
 
 test("what comes while the broker is away waits on the disk, is shown, and goes out in order once it is back", async () => {
-  await broker.stop?.();
+  await broker.stop();
   using run = start();
   run.offer(...range(0, 3000).map((volume) => candle("WAIT", volume)));
   await untilAsync(
@@ -122,7 +123,7 @@ test("what comes while the broker is away waits on the disk, is shown, and goes 
     lastError: expect.stringContaining("no broker answers"),
   });
   await untilAsync(async () => undeliveredCount(run.outbox).disk === 3000);
-  await broker.start?.();
+  await broker.start();
   await untilAsync(run.isDirect);
   expect(await volumesIn("chronox.stream.wait", 3000)).toEqual(range(0, 3000));
   expect(run.written).toHaveLength(3000);
@@ -135,14 +136,14 @@ test("a broker that goes in the middle of a flow costs nothing: each bar is ther
   await untilAsync(run.isDirect);
   run.offer(...range(0, 500).map((volume) => candle("BREAK", volume)));
   await untilAsync(async () => run.written.length >= 500);
-  const going = broker.stop?.();
+  const going = broker.stop();
   for (const volume of range(500, 4000)) {
     run.offer(candle("BREAK", volume));
     if (volume % 100 === 0) await Bun.sleep(2);
   }
   await going;
   await untilAsync(async () => undeliveredCount(run.outbox).disk > 0);
-  await broker.start?.();
+  await broker.start();
   await untilAsync(async () => run.written.length >= 4000);
   const volumes = await volumesIn("chronox.stream.break", 4000);
   const last = new Map(volumes.map((volume, at) => [volume, at]));

@@ -1,7 +1,7 @@
 /** Waiting for a database: one that says nothing is given up, and its connections with it. */
-import { within } from "../../src/clock.ts";
-import type { Sql } from "../../src/stores/postgres/connect.ts";
-import type { Database } from "../../src/stores/postgres/database.ts";
+import { within } from "../../clock.ts";
+import type { Sql } from "./connect.ts";
+import type { Database } from "./database.ts";
 
 const SILENT = "the database does not answer";
 
