@@ -11,7 +11,7 @@ import type {
 } from "xstate";
 import type { Logger } from "../../src/log.ts";
 import { find } from "./members.ts";
-import { noteState, stateOf } from "./state.ts";
+import { noteState, reportOf, stateOf } from "./state.ts";
 import type { Reminder } from "./supervisor.ts";
 import { bookOf, pathOf } from "./tree.ts";
 
@@ -67,6 +67,15 @@ function onEvent(
   }
 }
 
+/** States in which something does not go where it should: a line that nobody has to look for. */
+const TROUBLES: ReadonlySet<string> = new Set(["refused", "spooling", "full"]);
+
+/** Why it is in its state, where it says so. */
+function reasonOf(actor: AnyActorRef): string | undefined {
+  const { reason, lastError } = reportOf(actor) ?? {};
+  return [reason, lastError].find((each) => typeof each === "string");
+}
+
 function onSnapshot(
   log: Logger,
   actor: AnyActorRef,
@@ -76,7 +85,15 @@ function onSnapshot(
     const from = noteState(actor);
     if (from === undefined || !isWatched(actor)) return;
     const state = stateOf(actor);
-    log.info({ actor: nameOf(actor), from, state }, "actor_state_changed");
+    const reason = reasonOf(actor);
+    const change = {
+      actor: nameOf(actor),
+      from,
+      state,
+      ...(reason === undefined ? {} : { reason }),
+    };
+    if (TROUBLES.has(state)) log.warn(change, "actor_state_changed");
+    else log.info(change, "actor_state_changed");
   } else if (actor._parent === undefined) {
     // Nobody is told of the root's end, so its last snapshot has to say it.
     if (status === "error")

@@ -70,6 +70,14 @@ export function crossProblems(
         (settings.TENANT_ID ?? settings.FIRESTORE_TENANT_ID) === undefined,
       problem: "TENANT_ID must be set when the Firestore sink is on",
     },
+    {
+      of: ["TENANT_ID", "FIRESTORE_TENANT_ID"],
+      // It is a part of a document's path.
+      isWrong:
+        (settings.TENANT_ID ?? settings.FIRESTORE_TENANT_ID)?.includes("/") ===
+        true,
+      problem: "TENANT_ID must not contain a slash",
+    },
   ];
   return checks
     .filter(({ of, isWrong }) => isWrong && !of.some((name) => wrong.has(name)))
