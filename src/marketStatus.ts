@@ -8,28 +8,14 @@ import type {
 import type { FeedRun } from "./feeds/run.ts";
 import { undeliveredCount, type Outbox } from "./flow/outbox.ts";
 import type { MarketTopology } from "./marketTopology.ts";
-import {
-  innermost,
-  isVerdict,
-  nodeAt,
-  outermost,
-  standbyOf,
-  stateOr,
-} from "./treeReading.ts";
+import { nodeAt, outermost, streamStatus, stateOr } from "./treeReading.ts";
 
 export function feedStatus(run: FeedRun, tree: TreeNode): FeedStatus {
   const { board, venue } = run;
   const path = `pipeline/feeds/feed/${venue.id}`;
-  const stream = nodeAt(tree, `${path}/stream`);
-  const verdict = stream?.detail?.["verdict"];
   return {
     feed: venue.id,
-    state:
-      stream === undefined
-        ? standbyOf(tree, `feed/${venue.id}`)
-        : innermost(stream.state),
-    since: stream?.since ?? tree.since,
-    ...(isVerdict(verdict) ? { verdict } : {}),
+    ...streamStatus(tree, path, `feed/${venue.id}`),
     ...(board.lastMessageMs === undefined
       ? {}
       : { lastMessageAt: new Date(board.lastMessageMs).toISOString() }),

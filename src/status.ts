@@ -17,14 +17,7 @@ import {
   marketSinkStatuses,
 } from "./marketStatus.ts";
 import type { Topology } from "./topology.ts";
-import {
-  innermost,
-  isVerdict,
-  nodeAt,
-  outermost,
-  standbyOf,
-  stateOr,
-} from "./treeReading.ts";
+import { nodeAt, outermost, streamStatus, stateOr } from "./treeReading.ts";
 import { version } from "../package.json";
 
 /** How long something required may be amiss, once it was well, before readiness is withdrawn. */
@@ -142,16 +135,9 @@ function accountStatus(
 ): AccountStatus {
   const path = `pipeline/accounts/account/${account.slug}`;
   const { board } = topology.runOf(account);
-  const stream = nodeAt(tree, `${path}/stream`);
-  const verdict = stream?.detail?.["verdict"];
   return {
     account: account.slug,
-    state:
-      stream === undefined
-        ? standbyOf(tree, `account/${account.slug}`)
-        : innermost(stream.state),
-    since: stream?.since ?? tree.since,
-    ...(isVerdict(verdict) ? { verdict } : {}),
+    ...streamStatus(tree, path, `account/${account.slug}`),
     ...(board.lastFrameMs === undefined
       ? {}
       : { lastFrameAt: new Date(board.lastFrameMs).toISOString() }),

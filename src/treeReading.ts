@@ -38,7 +38,23 @@ export function outermost(state: string): string {
   return state.split(".", 1)[0] ?? state;
 }
 
-export function isVerdict(value: unknown): value is StreamVerdict {
+/** Of a stream below `<supervisor>/stream`, or of the lease when there is none. */
+export function streamStatus(
+  tree: TreeNode,
+  supervisor: string,
+  lease: string,
+): { state: string; since: string; verdict?: StreamVerdict } {
+  const stream = nodeAt(tree, `${supervisor}/stream`);
+  const verdict = stream?.detail?.["verdict"];
+  return {
+    state:
+      stream === undefined ? standbyOf(tree, lease) : innermost(stream.state),
+    since: stream?.since ?? tree.since,
+    ...(isVerdict(verdict) ? { verdict } : {}),
+  };
+}
+
+function isVerdict(value: unknown): value is StreamVerdict {
   return (
     typeof value === "object" &&
     value !== null &&

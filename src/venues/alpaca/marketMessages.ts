@@ -14,6 +14,7 @@ import type {
   Trade,
 } from "../../../schema/market.ts";
 import { isObject, MalformedError } from "../../../schema/read.ts";
+import { quoteOf } from "../quoteOf.ts";
 
 export type Members = Readonly<Record<string, unknown>>;
 
@@ -81,33 +82,7 @@ function readTrade(element: Members, { receivedAtMs }: Reception): Trade {
 function readQuote(element: Members, { receivedAtMs }: Reception): Quote {
   const symbol = symbolOf(element);
   const timestamp = readTime(element["t"]);
-  // A side that nobody quotes has the price 0, or none at all.
-  const bid = optionalAmount(element["bp"], "bp");
-  const ask = optionalAmount(element["ap"], "ap");
-  const bidSize = optionalAmount(element["bs"], "bs");
-  const askSize = optionalAmount(element["as"], "as");
-  // Nearly all quotes are whole; putting one together member by member costs twice as much.
-  if (bid && ask && bidSize !== undefined && askSize !== undefined)
-    return {
-      kind: "quote",
-      symbol,
-      bid,
-      ask,
-      bidSize,
-      askSize,
-      timestamp,
-      receivedAtMs,
-    };
-  return {
-    kind: "quote",
-    symbol,
-    ...(bid && { bid }),
-    ...(ask && { ask }),
-    ...(bid && bidSize !== undefined && { bidSize }),
-    ...(ask && askSize !== undefined && { askSize }),
-    timestamp,
-    receivedAtMs,
-  };
+  return quoteOf(element, symbol, timestamp, receivedAtMs, optionalAmount);
 }
 
 /**

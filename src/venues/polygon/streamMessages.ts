@@ -13,6 +13,7 @@ import type {
   Trade,
 } from "../../../schema/market.ts";
 import { MalformedError, memberText } from "../../../schema/read.ts";
+import { quoteOf } from "../quoteOf.ts";
 import { minuteOf, readBar } from "./aggregates.ts";
 import { timeOfCount, timeOfMs } from "./instants.ts";
 import {
@@ -83,33 +84,7 @@ function readQuote(
   { receivedAtMs }: Reception,
 ): Quote {
   const timestamp = readTime(element["t"]);
-  // A side that nobody quotes has the price 0, or none at all.
-  const bid = optionalAmount(element["bp"], "bp");
-  const ask = optionalAmount(element["ap"], "ap");
-  const bidSize = optionalAmount(element["bs"], "bs");
-  const askSize = optionalAmount(element["as"], "as");
-  // Nearly all quotes are whole; putting one together member by member costs twice as much.
-  if (bid && ask && bidSize !== undefined && askSize !== undefined)
-    return {
-      kind: "quote",
-      symbol,
-      bid,
-      ask,
-      bidSize,
-      askSize,
-      timestamp,
-      receivedAtMs,
-    };
-  return {
-    kind: "quote",
-    symbol,
-    ...(bid && { bid }),
-    ...(ask && { ask }),
-    ...(bid && bidSize !== undefined && { bidSize }),
-    ...(ask && askSize !== undefined && { askSize }),
-    timestamp,
-    receivedAtMs,
-  };
+  return quoteOf(element, symbol, timestamp, receivedAtMs, optionalAmount);
 }
 
 /** `a` and `av` are of the day; the members of the minute are named as in REST. */

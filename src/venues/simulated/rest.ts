@@ -20,6 +20,7 @@ import {
   listPositions,
 } from "./restAccount.ts";
 import { listActivities } from "./restActivities.ts";
+import { cutShort, gatewayPage } from "./restFaults.ts";
 import {
   cancelOrder,
   cancelOrders,
@@ -48,9 +49,6 @@ export interface RestFace {
 
 /** Who asks without a key for what anybody is told. */
 const NOBODY = "nobody";
-
-/** Until the half that is sent has left. */
-const CUT_AFTER_MS = 20;
 
 /** Answers one request to `/v2/…`; `cut` ends its connection. */
 export async function answerRest(
@@ -206,13 +204,6 @@ function tooMany({
     : withHeaders(answer, { "Retry-After": String(retryAfterS) });
 }
 
-export function gatewayPage(): Response {
-  return new Response(
-    "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
-    { status: 502, headers: { "Content-Type": "text/html" } },
-  );
-}
-
 function withHeaders(
   response: Response,
   headers: Readonly<Record<string, string>>,
@@ -220,22 +211,4 @@ function withHeaders(
   for (const [name, value] of Object.entries(headers))
     response.headers.set(name, value);
   return response;
-}
-
-/** Half of the body, and then the connection is gone. */
-export async function cutShort(
-  response: Response,
-  cut: () => void,
-): Promise<Response> {
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  let timer: ReturnType<typeof setTimeout>;
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(bytes.subarray(0, Math.floor(bytes.length / 2)));
-      timer = setTimeout(cut, CUT_AFTER_MS);
-    },
-    cancel: () => clearTimeout(timer),
-  });
-  const { status, headers } = response;
-  return new Response(body, { status, headers });
 }

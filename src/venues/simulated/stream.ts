@@ -11,6 +11,7 @@ import type { TradeUpdate } from "./desk.ts";
 import type { FaultBoard } from "./faults.ts";
 import type { Credentials } from "./rest.ts";
 import { newYorkText } from "./stamps.ts";
+import { upgradeOrRefuse } from "./upgrade.ts";
 
 const TRADE_UPDATES = "trade_updates";
 const MESSAGE_PACK = "application/msgpack";
@@ -58,25 +59,18 @@ export class StreamFace {
   /** Takes the request over, or says why not. */
   upgrade(request: Request, server: Server<Connection>): Response | undefined {
     const { faults } = this.options;
-    if (faults.strikes("upgrade-429", undefined))
-      return new Response("too many requests", { status: 429 });
-    if (faults.strikes("upgrade-406", undefined))
-      return new Response("connection limit exceeded", { status: 406 });
-    const data: Connection = {
-      port: server.requestIP(request)?.port ?? 0,
+    return upgradeOrRefuse(request, server, { faults }, (port): Connection => ({
+      port,
       isPacked: request.headers.get("Content-Type") === MESSAGE_PACK,
       account: undefined,
       isListening: false,
       heldBack: undefined,
       overdue: undefined,
-    };
-    return server.upgrade(request, { data })
-      ? undefined
-      : new Response("a WebSocket is expected", { status: 426 });
+    }));
   }
 
   readonly handler: WebSocketHandler<Connection> = {
-    data: undefined as unknown as Connection,
+    data: {} as Connection,
     idleTimeout: 120,
     sendPings: true,
     // Who reads too slowly is cut: no update is left out in the middle.

@@ -28,6 +28,7 @@ import {
   wishesOf,
 } from "./subscription.ts";
 import type { Tape } from "./tape.ts";
+import { upgradeOrRefuse } from "../upgrade.ts";
 
 /** Who does not say who he is within this hears 404 and is hung up on. */
 const AUTH_MS_MAX = 10 * SECOND;
@@ -103,24 +104,22 @@ export class MarketStreamFace {
   ): Response | undefined {
     const { faults, credentials, now } = this.options;
     const { headers } = request;
-    if (faults.strikes("upgrade-429", path))
-      return new Response("too many requests", { status: 429 });
-    if (faults.strikes("upgrade-406", path))
-      return new Response("connection limit exceeded", { status: 406 });
-    const data: MarketConnection = {
-      path,
-      port: server.requestIP(request)?.port ?? 0,
-      isPacked: /msgpack/.test(headers.get("Content-Type") ?? ""),
-      introduced: introductionBy(headers, credentials),
-      account: undefined,
-      overdueMs: now() + AUTH_MS_MAX,
-      subscription: new Map(),
-      agenda: undefined,
-      heldBack: undefined,
-    };
-    return server.upgrade(request, { data })
-      ? undefined
-      : new Response("a WebSocket is expected", { status: 426 });
+    return upgradeOrRefuse(
+      request,
+      server,
+      { faults, path },
+      (port): MarketConnection => ({
+        path,
+        port,
+        isPacked: /msgpack/.test(headers.get("Content-Type") ?? ""),
+        introduced: introductionBy(headers, credentials),
+        account: undefined,
+        overdueMs: now() + AUTH_MS_MAX,
+        subscription: new Map(),
+        agenda: undefined,
+        heldBack: undefined,
+      }),
+    );
   }
 
   opened(socket: Socket): void {

@@ -1,7 +1,7 @@
 /** The venue's REST: who asks, whether his plan lets him, what is broken today, and the route. */
-import { MINUTE, sleep } from "../../../clock.ts";
+import { MINUTE } from "../../../clock.ts";
 import { json } from "../answer.ts";
-import { cutShort, gatewayPage } from "../rest.ts";
+import { behindFaults } from "../restFaults.ts";
 import type { FaultBoard } from "../faults.ts";
 import { aggregates, previousDay } from "./aggregates.ts";
 import { type Asked, askedOf } from "./asked.ts";
@@ -70,16 +70,12 @@ export async function answerPolygon(
   request: Request,
   cut: () => void,
 ): Promise<Response> {
-  const { faults } = face;
-  const latency = faults.strikes("rest-latency", POLYGON);
-  if (latency !== undefined) await sleep(latency.byMs);
-  if (faults.strikes("rest-500", POLYGON)) return gatewayPage();
-  const answer = await answered(face, request);
-  answer.headers.set("X-Request-Id", requestId());
-  answer.headers.set("Vary", "Accept-Encoding");
-  return faults.strikes("rest-cut", POLYGON)
-    ? await cutShort(answer, cut)
-    : answer;
+  return behindFaults(face.faults, POLYGON, cut, async () => {
+    const answer = await answered(face, request);
+    answer.headers.set("X-Request-Id", requestId());
+    answer.headers.set("Vary", "Accept-Encoding");
+    return answer;
+  });
 }
 
 async function answered(

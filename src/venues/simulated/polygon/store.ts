@@ -1,7 +1,6 @@
 /** The store of day files, as far as S3 is needed to read them: heads, whole files and parts of them, lists; path style. */
-import { sleep } from "../../../clock.ts";
 import type { FaultBoard } from "../faults.ts";
-import { cutShort, gatewayPage } from "../rest.ts";
+import { behindFaults } from "../restFaults.ts";
 import type { DayFile, DayFileShelf } from "./dayFiles.ts";
 import type { PolygonPlan } from "./plans.ts";
 import { POLYGON } from "./rest.ts";
@@ -28,14 +27,7 @@ export async function answerStore(
   request: Request,
   cut: () => void,
 ): Promise<Response> {
-  const { faults } = face;
-  const latency = faults.strikes("rest-latency", POLYGON);
-  if (latency !== undefined) await sleep(latency.byMs);
-  if (faults.strikes("rest-500", POLYGON)) return gatewayPage();
-  const answer = answered(face, request);
-  return faults.strikes("rest-cut", POLYGON)
-    ? await cutShort(answer, cut)
-    : answer;
+  return behindFaults(face.faults, POLYGON, cut, () => answered(face, request));
 }
 
 function answered(face: StoreFace, request: Request): Response {

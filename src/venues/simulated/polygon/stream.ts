@@ -15,6 +15,7 @@ import type { PolygonPlan } from "./plans.ts";
 import { PRICING } from "./refusal.ts";
 import { POLYGON } from "./rest.ts";
 import { tickerOf } from "./tickers.ts";
+import { upgradeOrRefuse } from "../upgrade.ts";
 
 /** Who does not say who he is within this is told so and cut. */
 const AUTH_MS_MAX = 30 * SECOND;
@@ -87,22 +88,20 @@ export class PolygonStreamFace {
     cluster: PolygonPath,
   ): Response | undefined {
     const { faults, now } = this.options;
-    if (faults.strikes("upgrade-429", cluster))
-      return new Response("too many requests", { status: 429 });
-    if (faults.strikes("upgrade-406", cluster))
-      return new Response("connection limit exceeded", { status: 406 });
-    const data: PolygonConnection = {
-      cluster,
-      port: server.requestIP(request)?.port ?? 0,
-      isIn: false,
-      overdueMs: now() + AUTH_MS_MAX,
-      held: new Map(),
-      wishes: new Map(),
-      heldBack: undefined,
-    };
-    return server.upgrade(request, { data })
-      ? undefined
-      : new Response("a WebSocket is expected", { status: 426 });
+    return upgradeOrRefuse(
+      request,
+      server,
+      { faults, path: cluster },
+      (port): PolygonConnection => ({
+        cluster,
+        port,
+        isIn: false,
+        overdueMs: now() + AUTH_MS_MAX,
+        held: new Map(),
+        wishes: new Map(),
+        heldBack: undefined,
+      }),
+    );
   }
 
   opened(socket: Socket): void {
