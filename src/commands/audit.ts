@@ -109,8 +109,7 @@ async function auditAccount(
   // The venue's bounds are exclusive.
   const asked = { from: new Date(+range.from - 1), until: range.to };
   for (let tried = 1; ; tried++) {
-    await createAuditTables(sql);
-    const storedBefore = new Date(Date.now() - SETTLING_MS);
+    const begun = await createAuditTables(sql);
     for await (const page of orderPages(rest, asked, options)) {
       const orders = rowsOf(account, "order", page).flatMap(
         (rows) => rows.orders,
@@ -128,12 +127,7 @@ async function auditAccount(
       await addVenueActivities(sql, activities);
     }
     const orders = await compareOrders(sql, tables);
-    const activities = await compareActivities(
-      sql,
-      tables,
-      range,
-      storedBefore,
-    );
+    const activities = await compareActivities(sql, tables, range, begun);
     if (tried === TRIES || (isClean(orders) && isClean(activities)))
       return { account: account.slug, orders, activities };
     await sleep(AGAIN_MS);

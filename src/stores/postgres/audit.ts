@@ -21,7 +21,8 @@ export interface AuditFinding {
 
 const EXAMPLES_MAX = 20;
 
-export async function createAuditTables(sql: Sql): Promise<void> {
+/** Empty tables of this connection for what the venue tells; answers when its reading begins, by the clock of the store. */
+export async function createAuditTables(sql: Sql): Promise<Date> {
   await sql`create temporary table if not exists venue_orders (
     id uuid primary key, symbol text, side text, order_type text, status text, qty numeric, filled_qty numeric,
     filled_avg_price numeric, limit_price numeric, stop_price numeric, created_at timestamptz,
@@ -30,6 +31,9 @@ export async function createAuditTables(sql: Sql): Promise<void> {
     id text, activity_type text, transaction_time timestamptz, symbol text, side text, qty numeric,
     price numeric, net_amount numeric, order_id uuid, cum_qty numeric, primary key (id, activity_type))`;
   await sql`truncate venue_orders, venue_activities`;
+  const [{ begun }] = await sql<[{ begun: Date }]>`
+    select clock_timestamp() as begun`;
+  return begun;
 }
 
 export async function addVenueOrders(
@@ -97,14 +101,15 @@ export async function compareOrders(
 /**
  * Activities in `range` of venue time. A fill is found by its id, or by its order, cumulative
  * quantity, quantity and price where the stream named it and REST has not yet
- * renamed it. What the store has and the venue has not is a duplicate.
+ * renamed it. What the store has and the venue has not is a duplicate, unless it was
+ * stored after the reading had `begun`: one that is dated by its day alone is older
+ * than its telling.
  */
 export async function compareActivities(
   sql: Sql,
   { activities }: AccountTables,
   range: { from: Date; to: Date },
-  // Of rows stored later the venue may not have told yet: one dated by day alone is older than its telling.
-  storedBefore: Date = new Date("9999-01-01T00:00Z"),
+  begun: Date,
 ): Promise<AuditFinding> {
   await sql`analyze venue_activities`;
   const findings = await sql<Finding[]>`
@@ -143,7 +148,7 @@ export async function compareActivities(
     select 'differing', venue_id, members from matched where cardinality(members) > 0
     union all
     select 'duplicate', s.id, '{}' from stored s
-    where coalesce(s.ingested_at < ${storedBefore}, true)
+    where coalesce(s.ingested_at < ${begun}, true)
       and not exists (select 1 from matched m where m.stored_id = s.id)
       and not exists (select 1 from unnamed u where u.stored_id = s.id)`;
   const [count] = await sql<[{ count: number }]>`

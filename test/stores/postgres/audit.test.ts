@@ -48,9 +48,9 @@ async function auditOrders(...pages: OrderRow[][]) {
 
 async function auditActivities(...pages: ActivityRow[][]) {
   using connection = await database.reserve();
-  await createAuditTables(connection.sql);
+  const begun = await createAuditTables(connection.sql);
   for (const page of pages) await addVenueActivities(connection.sql, page);
-  return compareActivities(connection.sql, tables, RANGE);
+  return compareActivities(connection.sql, tables, RANGE, begun);
 }
 
 const writeOrders = (...rows: OrderRow[]) =>
@@ -140,6 +140,17 @@ test("a fill that only the stream has told is found under the name the stream ga
     streamFill({ id: "20261008110001124::of-the-stream", execution_id: null }),
   );
   expect(await auditActivities([restFill()])).toMatchObject(CLEAN);
+});
+
+test("an activity that is stored while the venue is read is nobody's duplicate", async () => {
+  using connection = await database.reserve();
+  const begun = await createAuditTables(connection.sql);
+  await addVenueActivities(connection.sql, []);
+  await writeActivities(fill(101));
+  expect(
+    await compareActivities(connection.sql, tables, RANGE, begun),
+  ).toMatchObject(CLEAN);
+  expect(await auditActivities([])).toMatchObject({ duplicate: 1 });
 });
 
 test("two rows of one event under one id are found", async () => {
