@@ -3,10 +3,9 @@
  * configuration, of the running service, or the embedded one brought up for as long
  * as the command lasts), the venue, and the way of its messages.
  */
-import { join } from "node:path";
 import type { RegistryMessage } from "../../schema/registry.ts";
 import type { Output } from "../cli.ts";
-import { SECOND, systemClock, within } from "../clock.ts";
+import { systemClock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { PolygonAccess } from "../config/market.ts";
 import { ConfigError } from "../errors.ts";
@@ -15,9 +14,7 @@ import type { RegistryRun, RegistryStore } from "../registry/run.ts";
 import { recordOf, refusedRecordOf, Streams } from "../registryTopology.ts";
 import { connectKafka } from "../stores/kafka/connect.ts";
 import { openPublisher } from "../stores/kafka/produce.ts";
-import { ping } from "../stores/postgres/connect.ts";
-import { Database } from "../stores/postgres/database.ts";
-import { startEmbeddedPostgres } from "../stores/postgres/embedded.ts";
+import type { Database } from "../stores/postgres/database.ts";
 import { writeBarRecords } from "../stores/postgres/marketStore.ts";
 import { migrateMarket } from "../stores/postgres/migrate.ts";
 import { registryStore } from "../stores/postgres/registryStore.ts";
@@ -26,9 +23,9 @@ import { polygonVenue } from "../venues/polygon/venue.ts";
 import type { RegistryVenue } from "../venues/registryVenue.ts";
 import { demoPolygonAccess } from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
+import { openDatabase } from "./openDatabase.ts";
 import { readRunFile } from "./runFile.ts";
 
-const PING_MS_MAX = 10 * SECOND;
 /** Messages of a symbol that are written at one time. */
 const BATCH_LENGTH = 2_000;
 
@@ -42,21 +39,7 @@ export async function openMarketDatabase(
     config.market.postgres?.url ?? config.postgres.url ?? running?.postgresUrl;
   if (given === undefined && running === undefined)
     stack.use(lockDirectory(config.directory));
-  const database = stack.adopt(new Database(), (each) => each.close());
-  database.use(
-    given ??
-      stack.adopt(
-        await startEmbeddedPostgres({
-          directory: join(config.directory, "postgres"),
-        }),
-        (server) => server.stop(),
-      ).url,
-  );
-  try {
-    await within(PING_MS_MAX, ping(database.sql), "no answer in time");
-  } catch (cause) {
-    throw new Error("the database does not answer", { cause });
-  }
+  const database = await openDatabase(stack, config.directory, given);
   // A dry run looks at the tables that are there.
   if (!config.dryRun) await migrateMarket(database.sql);
   const rest = stack.move();

@@ -5,16 +5,14 @@
  */
 import { join } from "node:path";
 import type { Account } from "../../schema/account.ts";
-import { SECOND, within } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { ConfigError } from "../errors.ts";
-import { ping } from "../stores/postgres/connect.ts";
-import { Database } from "../stores/postgres/database.ts";
-import { startEmbeddedPostgres } from "../stores/postgres/embedded.ts";
+import type { Database } from "../stores/postgres/database.ts";
 import { hasAccountTables } from "../stores/postgres/migrate.ts";
 import { startSimulatedVenue } from "../venues/simulated/venue.ts";
 import { demoAccounts } from "./demoAccounts.ts";
 import { lockDirectory } from "./directoryLock.ts";
+import { openDatabase } from "./openDatabase.ts";
 import { readRunFile } from "./runFile.ts";
 
 export interface Stores extends AsyncDisposable {
@@ -22,9 +20,6 @@ export interface Stores extends AsyncDisposable {
   /** Those asked for, or all. */
   readonly accounts: readonly Account[];
 }
-
-/** A database that takes longer to answer the first statement is away. */
-const PING_MS_MAX = 10 * SECOND;
 
 /**
  * @throws ConfigError when an account that was asked for is not configured, or
@@ -48,18 +43,11 @@ export async function openStores(
   if (running === undefined && (isEmbedded || isSimulated))
     stack.use(lockDirectory(config.directory));
 
-  const database = stack.adopt(new Database(), (each) => each.close());
-  database.use(
-    config.postgres.url ??
-      running?.postgresUrl ??
-      stack.adopt(
-        await startEmbeddedPostgres({
-          directory: join(config.directory, "postgres"),
-        }),
-        (server) => server.stop(),
-      ).url,
+  const database = await openDatabase(
+    stack,
+    config.directory,
+    config.postgres.url ?? running?.postgresUrl,
   );
-  await requireAnswer(database);
   const accounts = isSimulated
     ? demoAccounts(
         running?.venueUrl ??
@@ -111,12 +99,4 @@ function requireKnown(
           `${slug}: no such account; there are ${accounts.map((account) => account.slug).join(", ") || "none"}`,
       ),
     );
-}
-
-async function requireAnswer(database: Database): Promise<void> {
-  try {
-    await within(PING_MS_MAX, ping(database.sql), "no answer in time");
-  } catch (cause) {
-    throw new Error("the database does not answer", { cause });
-  }
 }

@@ -47,7 +47,7 @@ export async function addSymbol(
   entry: NewEntry,
 ): Promise<{ entry: RegistryEntry; isNew: boolean }> {
   const { symbol, strategy, timeframe = "1m", enabled = true } = entry;
-  const [row] = await sql`
+  const [{ is_new, ...stored }] = await sql<[Row & { is_new: boolean }]>`
     insert into symbol_registry as stored (symbol, strategy, timeframe, enabled, description, metadata)
     values (${symbol}, ${strategy}, ${timeframe}, ${enabled}, ${entry.description ?? null},
       ${entry.metadata === undefined ? null : sql.json(entry.metadata as never)})
@@ -56,15 +56,14 @@ export async function addSymbol(
       description = coalesce(excluded.description, stored.description),
       metadata = coalesce(excluded.metadata, stored.metadata), updated_at = now()
     returning ${sql(COLUMNS)}, xmax = 0 as is_new`;
-  const { is_new, ...stored } = row ?? {};
-  return { entry: entryOf(stored), isNew: is_new === true };
+  return { entry: entryOf(stored), isNew: is_new };
 }
 
 export async function listSymbols(
   sql: Sql,
   { enabledOnly = false }: { enabledOnly?: boolean } = {},
 ): Promise<RegistryEntry[]> {
-  const rows = await sql`
+  const rows = await sql<Row[]>`
     select ${sql(COLUMNS)} from symbol_registry
     ${enabledOnly ? sql`where enabled` : sql``} order by symbol`;
   return rows.map(entryOf);
@@ -74,7 +73,7 @@ export async function findSymbol(
   sql: Sql,
   symbol: string,
 ): Promise<RegistryEntry | undefined> {
-  const [row] = await sql`
+  const [row] = await sql<[Row?]>`
     select ${sql(COLUMNS)} from symbol_registry where symbol = ${symbol}`;
   return row && entryOf(row);
 }
@@ -92,7 +91,7 @@ export async function changeSymbol(
   symbol: string,
   change: EntryChange,
 ): Promise<RegistryEntry | undefined> {
-  const [row] = await sql`
+  const [row] = await sql<[Row?]>`
     update symbol_registry set
       strategy = coalesce(${change.strategy ?? null}, strategy),
       timeframe = coalesce(${change.timeframe ?? null}, timeframe),
@@ -111,7 +110,7 @@ export async function setStatus(
   status: RegistryStatus,
   errorMessage?: string,
 ): Promise<RegistryEntry | undefined> {
-  const [row] = await sql`
+  const [row] = await sql<[Row?]>`
     update symbol_registry set
       status = ${status}, error_message = ${errorMessage ?? null}, updated_at = now(),
       enabled = case when ${status} = 'disabled' then false when status = 'disabled' then true else enabled end,
@@ -234,12 +233,22 @@ export async function retriesDue(sql: Sql): Promise<string[]> {
   return rows.map(({ symbol }) => symbol);
 }
 
-function entryOf(row: Readonly<Record<string, unknown>>): RegistryEntry {
-  const time = (name: string) =>
-    row[name] instanceof Date ? row[name].toISOString() : null;
-  // The columns are those of the migration; what an older service left there is brought forward by it.
+type TimeColumn =
+  | "last_backfill"
+  | "last_snapshot"
+  | "last_stream"
+  | "next_retry_at"
+  | "created_at"
+  | "updated_at";
+
+/** A row as the driver reads it. What an older service left in the columns is brought forward by the migration. */
+type Row = Omit<RegistryEntry, TimeColumn> &
+  Readonly<Record<TimeColumn, Date | null>>;
+
+function entryOf(row: Row): RegistryEntry {
+  const time = (name: TimeColumn) => row[name]?.toISOString() ?? null;
   return {
-    ...(row as unknown as RegistryEntry),
+    ...row,
     last_backfill: time("last_backfill"),
     last_snapshot: time("last_snapshot"),
     last_stream: time("last_stream"),
