@@ -4,12 +4,6 @@
  * the queue holds when it is told to commit, and the run that ties them together.
  */
 import type {
-  Closing,
-  dial,
-  Socket,
-  SocketListener,
-} from "../../actors/sources/socket.ts";
-import type {
   Bar,
   BarFact,
   BarRecord,
@@ -40,11 +34,10 @@ import {
   type MarketErrorCode,
 } from "../../src/venues/simulated/market/language.ts";
 import { iso, type Members, NOW } from "./accountScript.ts";
+import { PeerSocket, ScriptedNetwork } from "./network.ts";
 
 export const CONNECTED = { T: "success", msg: "connected" };
 export const AUTHENTICATED = { T: "success", msg: "authenticated" };
-/** How a connection that just broke is told. */
-export const BROKEN: Closing = { code: 1006, reason: "cut" };
 
 export function errorOf(code: MarketErrorCode): Members {
   return { T: "error", code, msg: ERRORS[code] };
@@ -78,63 +71,26 @@ export function pastBar(symbol: string, startMs: number): Bar {
   };
 }
 
-/** The far end of one connection. */
-export class FeedSocket implements Socket {
+/** The far end of one connection of a feed. */
+export class FeedSocket extends PeerSocket {
   /** What it was told, read. */
   readonly sent: Members[] = [];
   /** Told of each of them, never in the moment of sending. */
   hears: (message: Members) => void = () => {};
-  #isOpen = true;
-
-  constructor(
-    readonly listener: SocketListener,
-    readonly log: (what: string) => void,
-  ) {}
-
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
 
   send(frame: string | Uint8Array): void {
     const message = JSON.parse(String(frame));
     this.sent.push(message);
     queueMicrotask(() => {
-      if (this.#isOpen) this.hears(message);
+      if (this.isOpen) this.hears(message);
     });
-  }
-
-  ping(): void {}
-
-  close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.log("hang up");
-  }
-
-  opens(): this {
-    if (this.#isOpen) this.listener.opened();
-    return this;
   }
 
   /** Elements of one frame; a text is sent as it is. */
   says(...elements: readonly (object | string)[]): this {
     const [first] = elements;
     const frame = typeof first === "string" ? first : JSON.stringify(elements);
-    if (this.#isOpen) this.listener.frame(frame);
-    return this;
-  }
-
-  /** Answers the ping sent at `sentAtMs`. */
-  pongs(sentAtMs = Date.now()): this {
-    if (this.#isOpen) this.listener.ponged(sentAtMs);
-    return this;
-  }
-
-  cuts(closing = BROKEN): this {
-    if (!this.#isOpen) return this;
-    this.#isOpen = false;
-    this.log("cut");
-    this.listener.closed(closing);
+    if (this.isOpen) this.listener.frame(frame);
     return this;
   }
 }
@@ -194,45 +150,6 @@ function acknowledgementOf(
   }
   const told = [...granted].map(([channel, names]) => [channel, [...names]]);
   return { T: "subscription", ...Object.fromEntries(told) };
-}
-
-/** Where every dial of a feed ends. */
-export class FeedNetwork {
-  /** `0 dial`, `10 hang up`, `12 cut`: the second, and what happened. */
-  readonly log: string[] = [];
-  readonly sockets: FeedSocket[] = [];
-  /** Where to, and with which headers. */
-  readonly addresses: unknown[] = [];
-  /** What the peer does with a connection, once it is dialled. */
-  peer: (socket: FeedSocket) => void = () => {};
-
-  readonly dial: typeof dial = (url, listener, options) => {
-    const note = (what: string) =>
-      this.log.push(`${(Date.now() - NOW) / SECOND} ${what}`);
-    const socket = new FeedSocket(listener, note);
-    note("dial");
-    this.addresses.push([url, options]);
-    this.sockets.push(socket);
-    queueMicrotask(() => this.peer(socket));
-    return socket;
-  };
-
-  get last(): FeedSocket {
-    const socket = this.sockets.at(-1);
-    if (socket === undefined) throw new Error("nobody has dialled");
-    return socket;
-  }
-
-  get open(): number {
-    return this.sockets.filter(({ isOpen }) => isOpen).length;
-  }
-
-  /** Seconds at which it was dialled. */
-  get dials(): number[] {
-    return this.log
-      .filter((line) => line.endsWith(" dial"))
-      .map((line) => Number(line.split(" ")[0]));
-  }
 }
 
 /** The REST side: what a test has written down, answered at once. */
@@ -323,7 +240,7 @@ export class MemoryFeedStore implements FeedStore {
 
 export interface FeedScript {
   readonly run: FeedRun;
-  readonly network: FeedNetwork;
+  readonly network: ScriptedNetwork<FeedSocket>;
   readonly history: ScriptedHistory;
   readonly store: MemoryFeedStore;
   readonly queue: BoundedQueue<BarRecord>;
@@ -376,7 +293,7 @@ export function feedScript(
   };
   return {
     run,
-    network: new FeedNetwork(),
+    network: new ScriptedNetwork(FeedSocket),
     history,
     store,
     queue,

@@ -7,7 +7,6 @@ import { NOW } from "../../support/accountScript.ts";
 import {
   accountStage,
   AUTHORIZED,
-  BROKEN,
   elapse,
   fakeTime,
   LISTENING,
@@ -16,6 +15,7 @@ import {
   UNAUTHORIZED,
   update,
 } from "./stage.ts";
+import { BROKEN } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

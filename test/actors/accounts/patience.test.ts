@@ -7,10 +7,10 @@ import {
   accountStage,
   elapse,
   fakeTime,
-  seconds,
   settled,
   type Stage,
 } from "./stage.ts";
+import { seconds } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

@@ -7,11 +7,11 @@ import {
   accountStage,
   elapse,
   fakeTime,
-  seconds,
   settled,
   type Stage,
 } from "./stage.ts";
 import { SessionBook } from "../../../src/venues/sessionBook.ts";
+import { seconds } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

@@ -8,12 +8,6 @@ import { type Actor, type AnyActor, createActor } from "xstate";
 import { createLink } from "../../../actors/accounts/link.ts";
 import { stream } from "../../../actors/accounts/stream.ts";
 import type {
-  Closing,
-  dial,
-  Socket,
-  SocketListener,
-} from "../../../actors/sources/socket.ts";
-import type {
   Report,
   ResourceLogic,
 } from "../../../actors/supervision/resource.ts";
@@ -28,6 +22,7 @@ import {
   NOW,
   type Script,
 } from "../../support/accountScript.ts";
+import { PeerSocket, ScriptedNetwork } from "../../support/network.ts";
 
 export const AUTHORIZED = {
   stream: "authorization",
@@ -44,9 +39,6 @@ export const UNAUTHORIZED = {
     status: "unauthorized",
   },
 };
-/** How a connection that just broke is told. */
-export const BROKEN: Closing = { code: 1006, reason: "cut" };
-
 /** A trade update as the venue sends it. */
 export function update(data: Members): Members {
   return { stream: "trade_updates", data };
@@ -73,65 +65,19 @@ export async function elapse(ms: number, stepMs = 250): Promise<void> {
   }
 }
 
-/** Seconds since the test began. */
-export function seconds(): number {
-  return (Date.now() - NOW) / SECOND;
-}
-
-/** The far end of one connection. */
-export class ScriptedSocket implements Socket {
+/** The far end of one connection of an account. */
+export class ScriptedSocket extends PeerSocket {
   readonly sent: string[] = [];
-  /** When each ping was asked for beyond the regular ones. */
-  readonly pings: number[] = [];
-  #isOpen = true;
-
-  constructor(
-    readonly listener: SocketListener,
-    readonly log: (what: string) => void,
-  ) {}
-
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
 
   send(text: string): void {
     this.sent.push(text);
   }
 
-  ping(): void {
-    this.pings.push(Date.now());
-  }
-
-  close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.log("hang up");
-  }
-
-  opens(): this {
-    if (this.#isOpen) this.listener.opened();
-    return this;
-  }
-
   /** An object is sent as its JSON text. */
   says(frame: string | Uint8Array | object): this {
     const isSent = typeof frame === "string" || frame instanceof Uint8Array;
-    if (this.#isOpen)
+    if (this.isOpen)
       this.listener.frame(isSent ? frame : JSON.stringify(frame));
-    return this;
-  }
-
-  /** Answers the ping sent at `sentAtMs`. */
-  pongs(sentAtMs = Date.now()): this {
-    if (this.#isOpen) this.listener.ponged(sentAtMs);
-    return this;
-  }
-
-  cuts(closing = BROKEN): this {
-    if (!this.#isOpen) return this;
-    this.#isOpen = false;
-    this.log("cut");
-    this.listener.closed(closing);
     return this;
   }
 
@@ -141,44 +87,9 @@ export class ScriptedSocket implements Socket {
   }
 }
 
-/** Where every dial of an account ends. */
-export class ScriptedNetwork {
-  /** `0 dial`, `10 hang up`, `12 cut`: the second, and what happened. */
-  readonly log: string[] = [];
-  readonly sockets: ScriptedSocket[] = [];
-  /** What the peer does with a connection, once it is dialled. */
-  peer: (socket: ScriptedSocket) => void = () => {};
-
-  readonly dial: typeof dial = (_url, listener) => {
-    const note = (what: string) => this.log.push(`${seconds()} ${what}`);
-    const socket = new ScriptedSocket(listener, note);
-    note("dial");
-    this.sockets.push(socket);
-    queueMicrotask(() => this.peer(socket));
-    return socket;
-  };
-
-  get last(): ScriptedSocket {
-    const socket = this.sockets.at(-1);
-    if (socket === undefined) throw new Error("nobody has dialled");
-    return socket;
-  }
-
-  get open(): number {
-    return this.sockets.filter(({ isOpen }) => isOpen).length;
-  }
-
-  /** Seconds at which it was dialled. */
-  get dials(): number[] {
-    return this.log
-      .filter((line) => line.endsWith(" dial"))
-      .map((line) => Number(line.split(" ")[0]));
-  }
-}
-
 export interface Stage extends Script {
   readonly run: AccountRun;
-  readonly network: ScriptedNetwork;
+  readonly network: ScriptedNetwork<ScriptedSocket>;
 }
 
 /** A dial schedule of one second, doubled up to a minute, with the longest of its random waits. */
@@ -193,7 +104,7 @@ export function accountStage(
     ...settings,
     store: script.store,
   };
-  return { ...script, run, network: new ScriptedNetwork() };
+  return { ...script, run, network: new ScriptedNetwork(ScriptedSocket) };
 }
 
 /** The stream's machine with the stage's network in the place of the real one. */

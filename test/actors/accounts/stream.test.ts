@@ -6,7 +6,6 @@ import { fillOf, inShort, iso } from "../../support/accountScript.ts";
 import {
   accountStage,
   AUTHORIZED,
-  BROKEN,
   elapse,
   fakeTime,
   LISTENING,
@@ -18,6 +17,7 @@ import {
   UNAUTHORIZED,
   update,
 } from "./stage.ts";
+import { BROKEN } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

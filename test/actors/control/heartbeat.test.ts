@@ -14,7 +14,8 @@ import {
 } from "../../support/firestore.ts";
 import { startLoneTask } from "../../support/task.ts";
 import { untilAsync } from "../../support/until.ts";
-import { elapse, fakeTime, seconds, settled } from "../accounts/stage.ts";
+import { elapse, fakeTime, settled } from "../accounts/stage.ts";
+import { seconds } from "../../support/network.ts";
 
 const COUNTERS = { quotes_seen: 5, writes_ok: 3, writes_err: 1 };
 const never = () => new Promise<void>(() => {});

@@ -7,7 +7,6 @@ import type { MarketErrorCode } from "../../../src/venues/simulated/market/langu
 import {
   AUTHENTICATED,
   barOf,
-  BROKEN,
   CONNECTED,
   errorOf,
   factsInShort,
@@ -18,8 +17,9 @@ import {
   peer,
   tradeOf,
 } from "../../support/feedScript.ts";
-import { elapse, fakeTime, seconds, settled } from "../accounts/stage.ts";
+import { elapse, fakeTime, settled } from "../accounts/stage.ts";
 import { elapseAlive, type FeedActor, shown, startFeed } from "./stage.ts";
+import { BROKEN, seconds } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

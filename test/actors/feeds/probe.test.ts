@@ -10,7 +10,8 @@ import {
   feedScript,
   feedVenue,
 } from "../../support/feedScript.ts";
-import { elapse, fakeTime, seconds, settled } from "../accounts/stage.ts";
+import { elapse, fakeTime, settled } from "../accounts/stage.ts";
+import { seconds } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

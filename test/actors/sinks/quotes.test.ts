@@ -5,7 +5,8 @@ import type { LatestQuote } from "../../../schema/market.ts";
 import { MINUTE, SECOND } from "../../../src/clock.ts";
 import { Coalescer } from "../../../src/flow/coalesce.ts";
 import { startLoneTask } from "../../support/task.ts";
-import { elapse, fakeTime, seconds, settled } from "../accounts/stage.ts";
+import { elapse, fakeTime, settled } from "../accounts/stage.ts";
+import { seconds } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

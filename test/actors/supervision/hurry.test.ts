@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { hurried } from "../../../actors/supervision/hurry.ts";
-import { elapse, fakeTime, seconds } from "../accounts/stage.ts";
+import { elapse, fakeTime } from "../accounts/stage.ts";
+import { seconds } from "../../support/network.ts";
 
 beforeEach(fakeTime);
 afterEach(() => {

@@ -9,9 +9,9 @@ import {
   test,
 } from "bun:test";
 import { MINUTE, SECOND } from "../../../src/clock.ts";
-import { describeError, VenueError } from "../../../src/errors.ts";
 import { type Priority, RateBudget } from "../../../src/flow/rate.ts";
 import { createAlpacaRest } from "../../../src/venues/alpaca/rest.ts";
+import { settled, turns } from "../../support/restOutcome.ts";
 
 const START = Date.parse("2026-09-16T14:00:00Z");
 
@@ -58,36 +58,6 @@ function client(
   const get = (path = "/v2/orders", signal?: AbortSignal) =>
     settled(rest.array(path, {}, { priority: "healing", signal }));
   return { rest, budget, log, statuses, requests, get };
-}
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
-}
-
-/** The result, or what the failure says; time passes as it is waited for. */
-async function settled<Result>(
-  work: Promise<Result>,
-): Promise<Result | { failure: string; message: string; status?: number }> {
-  let isSettled = false;
-  const outcome = work
-    .catch((error: unknown) => {
-      if (!(error instanceof VenueError)) throw error;
-      const { failure, status } = error;
-      return {
-        failure,
-        message: describeError(error),
-        ...(status === undefined ? {} : { status }),
-      };
-    })
-    .finally(() => {
-      isSettled = true;
-    });
-  for (let step = 0; !isSettled; step++) {
-    if (step > 1000) throw new Error("nobody answers");
-    await turns();
-    if (!isSettled && jest.getTimerCount() > 0) jest.advanceTimersToNextTimer();
-  }
-  return outcome;
 }
 
 const ONE_ROW = [{ raw: '{"id":1.10}', value: { id: 1.1 } }];

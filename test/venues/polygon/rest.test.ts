@@ -9,12 +9,12 @@ import {
   test,
 } from "bun:test";
 import { MINUTE } from "../../../src/clock.ts";
-import { describeError, VenueError } from "../../../src/errors.ts";
 import type { Priority } from "../../../src/flow/rate.ts";
 import {
   createPolygonRest,
   polygonBudget,
 } from "../../../src/venues/polygon/rest.ts";
+import { settled } from "../../support/restOutcome.ts";
 
 /** Twenty seconds into a minute. */
 const START = Date.parse("2026-09-16T14:00:20Z");
@@ -90,36 +90,6 @@ function client(
       ),
     );
   return { rest, budget, log, statuses, keys, get, pages };
-}
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
-}
-
-/** The result, or what the failure says; time passes as it is waited for. */
-async function settled<Result>(
-  work: Promise<Result>,
-): Promise<Result | { failure: string; message: string; status?: number }> {
-  let isSettled = false;
-  const outcome = work
-    .catch((error: unknown) => {
-      if (!(error instanceof VenueError)) throw error;
-      const { failure, status } = error;
-      return {
-        failure,
-        message: describeError(error),
-        ...(status === undefined ? {} : { status }),
-      };
-    })
-    .finally(() => {
-      isSettled = true;
-    });
-  for (let step = 0; !isSettled; step++) {
-    if (step > 1000) throw new Error("nobody answers");
-    await turns();
-    if (!isSettled && jest.getTimerCount() > 0) jest.advanceTimersToNextTimer();
-  }
-  return outcome;
 }
 
 describe("an answer", () => {
