@@ -10,8 +10,8 @@ import {
   writeHeartbeat,
   writeQuotes,
 } from "../../src/stores/firestore.ts";
+import type { Door } from "../support/door.ts";
 import {
-  type FirestoreDoor,
   newTenant,
   openFirestoreDoor,
   putDocument,
@@ -22,13 +22,13 @@ import {
 
 const TIME = expect.stringMatching(/^\d{4}-.*Z$/);
 
-let door: FirestoreDoor;
+let door: Door;
 let connection: FirestoreConnection;
 let tenant: string;
 
 beforeEach(async () => {
   door = await openFirestoreDoor();
-  connection = connectFirestore({ emulator: door.emulator });
+  connection = connectFirestore({ emulator: door.host });
   tenant = newTenant();
 });
 afterEach(async () => {
@@ -225,7 +225,7 @@ describe("a store that is away", () => {
     const early = told;
     await pass(2 * SECOND);
     jest.useRealTimers();
-    door.unmute();
+    door.release();
     expect([early, told]).toEqual([
       "pending",
       expect.stringContaining("DEADLINE_EXCEEDED"),

@@ -7,12 +7,13 @@ import { afterAll } from "bun:test";
 import type { Firestore } from "@google-cloud/firestore";
 import { SECOND, sleep } from "../../src/clock.ts";
 import { freePort } from "../../src/http/listen.ts";
-import { type Address, openDoorTo, type ServerDoor } from "./door.ts";
+import { type Door, openDoor } from "./door.ts";
 
 export type Document = Readonly<Record<string, unknown>>;
 
 interface Shared {
-  readonly address: Address;
+  /** `host:port`. */
+  readonly emulator: string;
   readonly client: Firestore;
   stop(): Promise<void>;
 }
@@ -26,15 +27,9 @@ delete process.env["FIRESTORE_EMULATOR_HOST"];
 let starting: Promise<Shared> | undefined;
 let tenants = 0;
 
-/** The way to the emulator as the product sees it. */
-export interface FirestoreDoor extends ServerDoor {
-  /** `host:port`, as `FIRESTORE_EMULATOR_HOST` has it. */
-  readonly emulator: string;
-}
-
-export async function openFirestoreDoor(): Promise<FirestoreDoor> {
-  const door = await openDoorTo((await shared()).address);
-  return Object.assign(door, { emulator: `127.0.0.1:${door.port}` });
+/** The way to the emulator as the product sees it; `host` is as `FIRESTORE_EMULATOR_HOST` has it. */
+export async function openFirestoreDoor(): Promise<Door> {
+  return openDoor(`http://${(await shared()).emulator}`);
 }
 
 /** A tenant that nobody has written to. */
@@ -94,26 +89,25 @@ function shared(): Promise<Shared> {
 
 async function start(): Promise<Shared> {
   if (GIVEN !== undefined && GIVEN !== "") {
-    const { hostname, port } = new URL(`http://${GIVEN}`);
-    return sharedAt({ host: hostname, port: Number(port) }, () => {});
+    return sharedAt(GIVEN, () => {});
   }
   const port = await freePort("127.0.0.1");
-  const { stop } = await startEmulator(port);
-  return sharedAt({ host: "127.0.0.1", port }, stop);
+  const { emulator, stop } = await startEmulator(port);
+  return sharedAt(emulator, stop);
 }
 
-async function sharedAt(address: Address, stop: () => void): Promise<Shared> {
+async function sharedAt(emulator: string, stop: () => void): Promise<Shared> {
   // Loaded only where it is used: this file is loaded with every test.
   const { Firestore } = await import("@google-cloud/firestore");
   const client = new Firestore({
     projectId: PROJECT,
-    host: `${address.host}:${address.port}`,
+    host: emulator,
     ssl: false,
     // Or it would look for credentials.
     clientOptions: { universeDomain: "googleapis.com" },
   });
   return {
-    address,
+    emulator,
     client,
     async stop() {
       await client.terminate();

@@ -6,10 +6,8 @@
 import { afterAll } from "bun:test";
 import { Redis } from "ioredis";
 import { SECOND, sleep } from "../../src/clock.ts";
-import { type Door, doorTo } from "./redisDoor.ts";
+import { type Door, openDoor } from "./door.ts";
 import { type RedisServer, startRedis } from "./redisServer.ts";
-
-export type { Door };
 
 let starting: Promise<RedisServer> | undefined;
 
@@ -21,8 +19,8 @@ export async function redisUrl(): Promise<string> {
 }
 
 /** A way to it that can be shut, as a client of ours sees it. */
-export async function openDoor(): Promise<Door> {
-  return doorTo(await redisUrl());
+export async function openRedisDoor(): Promise<Door> {
+  return openDoor(await redisUrl());
 }
 
 /** A client for asking and telling what the outside does; hung up at the end of its scope. */

@@ -13,7 +13,7 @@ import {
   readDocuments,
 } from "../support/firestore.ts";
 import type { Market } from "../support/market.ts";
-import { hearAll, openDoor, redisClient } from "../support/redis.ts";
+import { hearAll, openRedisDoor, redisClient } from "../support/redis.ts";
 import { openScene, type Scene } from "../support/scene.ts";
 import type { Environment, Service } from "../support/service.ts";
 
@@ -135,7 +135,7 @@ test.concurrent(
       "active_subscriptions:stock",
       "active_subscriptions:crypto",
     );
-    await using door = await openDoor();
+    await using door = await openRedisDoor();
     await using consumer = await hearAll("market_data:*", "market_trades:*");
     const { heard } = consumer;
     const tell = (event: object) =>
@@ -357,7 +357,7 @@ test.concurrent(
     const service = await scene.start({
       environment: {
         ...feedsOf(market, "alpha"),
-        FIRESTORE_EMULATOR_HOST: emulator.emulator,
+        FIRESTORE_EMULATOR_HOST: emulator.host,
         TENANT_ID: tenant,
         HEARTBEAT_INTERVAL_S: "1",
         ALPACA_DATA_ENCODING: "msgpack",

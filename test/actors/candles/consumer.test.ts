@@ -18,7 +18,7 @@ import { MINUTE } from "../../../src/clock.ts";
 import { GROUP } from "../../../src/stores/kafka/consume.ts";
 import { openPublisher } from "../../../src/stores/kafka/produce.ts";
 import { Database } from "../../../src/stores/postgres/database.ts";
-import { openDoorTo, type ServerDoor } from "../../support/door.ts";
+import { openDoor, type Door } from "../../support/door.ts";
 import { type Broker, startBroker } from "../../support/kafka.ts";
 import { kafkaClient } from "../../support/kafkaServer.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
@@ -27,18 +27,15 @@ import { untilAsync } from "../../support/until.ts";
 
 let broker: Broker;
 let fresh: FreshDatabase;
-let door: ServerDoor;
+let door: Door;
 let database: Database;
 beforeAll(async () => {
   [broker, fresh] = await Promise.all([startBroker(), freshDatabase()]);
 }, 120_000);
 beforeEach(async () => {
-  const { hostname, port } = new URL(fresh.url);
-  door = await openDoorTo({ host: hostname, port: Number(port) });
-  const url = new URL(fresh.url);
-  url.port = String(door.port);
+  door = await openDoor(fresh.url);
   database = new Database();
-  database.use(url.href);
+  database.use(door.url);
 });
 afterEach(async () => {
   await database.close();

@@ -173,7 +173,7 @@ test("a real Firestore that is away at the start and in between hears of it as s
   await using door = await openFirestoreDoor();
   await door.shut();
   const tenant = newTenant();
-  const connection = connectFirestore({ emulator: door.emulator });
+  const connection = connectFirestore({ emulator: door.host });
   const status = async () =>
     (await readDocument(`tenants/${tenant}/ops/market_ingest`))?.["status"];
   let isWell = true;

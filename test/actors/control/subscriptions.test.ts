@@ -11,12 +11,12 @@ import { SubscriptionBook } from "../../../src/feeds/subscriptions.ts";
 import { Notice } from "../../../src/flow/notice.ts";
 import { createLogger } from "../../../src/log.ts";
 import {
-  type Door,
-  openDoor,
+  openRedisDoor,
   redisClient,
   redisUrl,
   until,
 } from "../../support/redis.ts";
+import type { Door } from "../../support/door.ts";
 import { untilAsync } from "../../support/until.ts";
 
 const UPDATES = "system:subscription_updates";
@@ -28,7 +28,7 @@ let door: Door;
 
 beforeEach(async () => {
   redis = await redisClient();
-  door = await openDoor();
+  door = await openRedisDoor();
   await redis.del(...SETS);
 });
 afterEach(async () => {

@@ -22,24 +22,21 @@ import {
   DatabaseAwayError,
 } from "../../../src/stores/postgres/database.ts";
 import type { BarReceipt } from "../../../src/stores/postgres/marketStore.ts";
-import { openDoorTo, type ServerDoor } from "../../support/door.ts";
+import { openDoor, type Door } from "../../support/door.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
 import { untilAsync } from "../../support/until.ts";
 
 let fresh: FreshDatabase;
-let door: ServerDoor;
+let door: Door;
 let database: Database;
 
 beforeAll(async () => {
   fresh = await freshDatabase();
 }, MINUTE);
 beforeEach(async () => {
-  const { hostname, port } = new URL(fresh.url);
-  door = await openDoorTo({ host: hostname, port: Number(port) });
-  const url = new URL(fresh.url);
-  url.port = String(door.port);
+  door = await openDoor(fresh.url);
   database = new Database();
-  database.use(url.href);
+  database.use(door.url);
 });
 afterEach(async () => {
   jest.useRealTimers();
@@ -182,7 +179,7 @@ describe("a database that hangs", () => {
       jest.advanceTimersByTime(1);
       await new Promise((resolve) => setImmediate(resolve));
       jest.useRealTimers();
-      door.unmute();
+      door.release();
       expect([early, told]).toEqual([
         "pending",
         new Error("the database does not answer"),

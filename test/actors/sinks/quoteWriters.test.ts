@@ -24,9 +24,8 @@ import {
   DatabaseAwayError,
 } from "../../../src/stores/postgres/database.ts";
 import { migrateMarket } from "../../../src/stores/postgres/migrate.ts";
-import { openDoorTo, type ServerDoor } from "../../support/door.ts";
+import { openDoor, type Door } from "../../support/door.ts";
 import {
-  type FirestoreDoor,
   newTenant,
   openFirestoreDoor,
   readDocuments,
@@ -77,7 +76,7 @@ function startSink(writer: QuoteWriter) {
 
 interface Store {
   readonly writer: QuoteWriter;
-  readonly door: ServerDoor;
+  readonly door: Door;
   /** The bid of each symbol, as a reader sees it. */
   bids(): Promise<Record<string, unknown>>;
   close(): Promise<void>;
@@ -93,12 +92,9 @@ afterAll(() => fresh.drop());
 async function postgresStore(): Promise<
   Store & { readonly database: Database }
 > {
-  const { hostname, port } = new URL(fresh.url);
-  const door = await openDoorTo({ host: hostname, port: Number(port) });
-  const url = new URL(fresh.url);
-  url.port = String(door.port);
+  const door = await openDoor(fresh.url);
   const database = new Database();
-  database.use(url.href);
+  database.use(door.url);
   const tenant = newTenant();
   return {
     door,
@@ -117,12 +113,12 @@ async function postgresStore(): Promise<
 }
 
 async function firestoreStore(): Promise<Store> {
-  const door: FirestoreDoor = await openFirestoreDoor();
+  const door = await openFirestoreDoor();
   const tenant = newTenant();
   const collection = "live_quotes";
   return {
     door,
-    writer: firestoreQuotes({ emulator: door.emulator, collection }, tenant),
+    writer: firestoreQuotes({ emulator: door.host, collection }, tenant),
     async bids() {
       const documents = await readDocuments(`tenants/${tenant}/${collection}`);
       return Object.fromEntries(
@@ -221,7 +217,7 @@ describe("Postgres", () => {
         "the database does not answer",
       ]);
       expect(database.sql).not.toBe(before);
-      door.unmute();
+      door.release();
       await writer.write([quote("AAPL", 2)]);
       expect(await bids()).toEqual({ AAPL: 2 });
       await close();

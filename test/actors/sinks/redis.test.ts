@@ -18,18 +18,18 @@ import { openSpool, type Spool } from "../../../src/flow/spool.ts";
 import { createLogger } from "../../../src/log.ts";
 import type { PublishedMessage } from "../../../src/stores/redis/publish.ts";
 import {
-  type Door,
   hearAll,
-  openDoor,
+  openRedisDoor,
   redisClient,
   until,
 } from "../../support/redis.ts";
+import type { Door } from "../../support/door.ts";
 
 let directory: string;
 let door: Door;
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "redis-sink-"));
-  door = await openDoor();
+  door = await openRedisDoor();
 });
 afterEach(async () => {
   rmSync(directory, { recursive: true });

@@ -4,7 +4,12 @@ import {
   dialPublisher,
   RedisError,
 } from "../../../src/stores/redis/connect.ts";
-import { openDoor, redisClient, redisUrl, until } from "../../support/redis.ts";
+import {
+  openRedisDoor,
+  redisClient,
+  redisUrl,
+  until,
+} from "../../support/redis.ts";
 
 const never = new AbortController().signal;
 
@@ -71,7 +76,7 @@ describe.each<
   });
 
   test("says in the network's words why there is none", async () => {
-    await using door = await openDoor();
+    await using door = await openRedisDoor();
     await door.shut();
     const error = await open(door.url).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RedisError);
@@ -87,7 +92,7 @@ describe("the control plane's connection", () => {
     [
       why: string,
       end: (
-        door: Awaited<ReturnType<typeof openDoor>>,
+        door: Awaited<ReturnType<typeof openRedisDoor>>,
         leave: () => void,
       ) => void,
     ]
@@ -95,7 +100,7 @@ describe("the control plane's connection", () => {
     ["the connection breaks", (door) => door.cut()],
     ["the service leaves", (_door, leave) => leave()],
   ])("tells at once when %s, and hangs up", async (_why, end) => {
-    await using door = await openDoor();
+    await using door = await openRedisDoor();
     const leaving = new AbortController();
     using link = await dialControl(door.url, leaving.signal);
     door.mute();
@@ -107,7 +112,7 @@ describe("the control plane's connection", () => {
   });
 
   test("is not dialled for a service that is leaving", async () => {
-    await using door = await openDoor();
+    await using door = await openRedisDoor();
     const reason = new Error("leaving");
     await expect(dialControl(door.url, AbortSignal.abort(reason))).rejects.toBe(
       reason,

@@ -10,7 +10,7 @@ import {
 } from "../../../src/stores/redis/publish.ts";
 import {
   hearAll,
-  openDoor,
+  openRedisDoor,
   redisClient,
   redisUrl,
   until,
@@ -200,7 +200,7 @@ describe("publishing", () => {
   });
 
   test("of a connection that breaks in the middle, the number of answers is known: they have arrived, and nothing is said of the rest", async () => {
-    await using door = await openDoor();
+    await using door = await openRedisDoor();
     await using ear = await hearAll("market_trades:TEST");
     using publisher = await openedAt(door.url);
     await publisher.publish(batch(1000));
@@ -220,7 +220,7 @@ describe("publishing", () => {
   });
 
   test("a Redis that is frozen is given up after 5 s, and with it everything that has no answer", async () => {
-    await using door = await openDoor();
+    await using door = await openRedisDoor();
     using publisher = await openedAt(door.url);
     door.mute();
     jest.useFakeTimers();
