@@ -14,17 +14,15 @@ import type { RegistryMessage } from "../schema/registry.ts";
 import { assetClassOf } from "../schema/symbol.ts";
 import type { Config } from "./config.ts";
 import type { FeedAccess, MarketConfig } from "./config/market.ts";
-import { systemClock } from "./clock.ts";
-import { ActivityMemory } from "./feeds/activity.ts";
 import {
   emptyQuoteBoard,
   latestOf,
   type QuoteBoard,
 } from "./feeds/quoteBoard.ts";
-import { emptyFeedBoard, emptyFeedStore, type FeedRun } from "./feeds/run.ts";
+import { createFeedRun } from "./feedRun.ts";
+import type { FeedRun } from "./feeds/run.ts";
 import { SubscriptionBook } from "./feeds/subscriptions.ts";
 import { Coalescer } from "./flow/coalesce.ts";
-import { DialSchedule } from "./flow/dials.ts";
 import { Notice } from "./flow/notice.ts";
 import { offerOrSetAside, type Outbox } from "./flow/outbox.ts";
 import { BoundedQueue } from "./flow/queue.ts";
@@ -34,7 +32,6 @@ import { type Route, Router } from "./flow/route.ts";
 import { openSpool } from "./flow/spool.ts";
 import type { Metrics } from "./metrics.ts";
 import { Database } from "./stores/postgres/database.ts";
-import { feedStore } from "./stores/postgres/marketStore.ts";
 import { isPublished, type PublishedMessage } from "./stores/redis/publish.ts";
 import { alpacaFeed } from "./venues/alpaca/marketData.ts";
 import { alpacaHistory } from "./venues/alpaca/marketRest.ts";
@@ -240,33 +237,27 @@ export function createMarketTopology(
       const receivedAtMs = Date.now();
       keepNow({ kind: "malformed", feed: name, raw, reason, receivedAtMs });
     };
-    return {
-      venue,
-      history: isTestFeed(venue)
-        ? undefined
-        : alpacaHistory({
-            rest,
-            assetClass,
-            feed: market.feed,
-            onMalformed: ({ raw, reason }) => setAside(raw, reason),
-          }),
-      session,
-      clock: systemClock,
-      dials: new DialSchedule(config.reconnect),
-      // A dry run may have no database, and none whose gaps it could fill.
-      store: config.dryRun ? emptyFeedStore : feedStore(database),
-      wanted: () => wantedOf(venue),
-      wantedChanged,
-      deliver: (messages: readonly MarketMessage[]) => router.deliver(messages),
-      keep: (record, signal) => bars.queue.put(record, signal),
-      keepNow,
-      setAside,
-      activity: new ActivityMemory(),
-      listening: new Notice(),
-      healingWanted: new Notice(),
-      healingIntervalMs: config.healing.intervalMs,
-      board: emptyFeedBoard(),
-    };
+    return createFeedRun(
+      { config, session, database },
+      {
+        venue,
+        history: isTestFeed(venue)
+          ? undefined
+          : alpacaHistory({
+              rest,
+              assetClass,
+              feed: market.feed,
+              onMalformed: ({ raw, reason }) => setAside(raw, reason),
+            }),
+        wanted: () => wantedOf(venue),
+        wantedChanged,
+        deliver: (messages: readonly MarketMessage[]) =>
+          router.deliver(messages),
+        keep: (record, signal) => bars.queue.put(record, signal),
+        keepNow,
+        setAside,
+      },
+    );
   }
 
   function wantedOf(venue: FeedVenue): ChannelSymbols {

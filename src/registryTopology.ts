@@ -5,9 +5,8 @@ import { assetClassOf } from "../schema/symbol.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { PolygonAccess } from "./config/market.ts";
-import { ActivityMemory } from "./feeds/activity.ts";
-import { emptyFeedBoard, emptyFeedStore, type FeedRun } from "./feeds/run.ts";
-import { DialSchedule } from "./flow/dials.ts";
+import { createFeedRun } from "./feedRun.ts";
+import type { FeedRun } from "./feeds/run.ts";
 import { Notice } from "./flow/notice.ts";
 import { offerOrSetAside, whenKept } from "./flow/outbox.ts";
 import type { Logger } from "./log.ts";
@@ -20,7 +19,6 @@ import type { RegistryRun, StreamSet } from "./registry/run.ts";
 import { ScheduleBoard } from "./registry/scheduleBoard.ts";
 import type { Refused } from "./stores/kafka/produce.ts";
 import type { Database } from "./stores/postgres/database.ts";
-import { feedStore } from "./stores/postgres/marketStore.ts";
 import { registryStore } from "./stores/postgres/registryStore.ts";
 import { polygonHistory } from "./venues/polygon/history.ts";
 import { createPolygonRest, polygonBudget } from "./venues/polygon/rest.ts";
@@ -124,38 +122,32 @@ export function createRegistryTopology(
       apiKey: access.apiKey,
       channels: ["bars"],
     });
-    return {
-      // The simulated market never rests.
-      venue:
-        config.venue === "simulated" ? { ...feed, isOpen: () => true } : feed,
-      history: polygonHistory({
-        rest,
-        assetClass,
-        onMalformed: ({ raw, reason }) => setAside(raw, reason),
-      }),
-      session,
-      clock: systemClock,
-      dials: new DialSchedule(config.reconnect),
-      store: config.dryRun ? emptyFeedStore : feedStore(database),
-      wanted: () => ({ bars: streams.of(assetClass) }),
-      wantedChanged: streams.changed,
-      deliver(messages) {
-        for (const message of messages)
-          if (message.kind === "bar") publishNow(candleOf(message, "stream"));
+    return createFeedRun(
+      { config, session, database },
+      {
+        // The simulated market never rests.
+        venue:
+          config.venue === "simulated" ? { ...feed, isOpen: () => true } : feed,
+        history: polygonHistory({
+          rest,
+          assetClass,
+          onMalformed: ({ raw, reason }) => setAside(raw, reason),
+        }),
+        wanted: () => ({ bars: streams.of(assetClass) }),
+        wantedChanged: streams.changed,
+        deliver(messages) {
+          for (const message of messages)
+            if (message.kind === "bar") publishNow(candleOf(message, "stream"));
+        },
+        // What was missed goes the way of what is streamed; facts are for the store alone.
+        keep: async (record, signal) =>
+          record.kind === "bar"
+            ? publish(candleOf(record, "stream"), signal)
+            : bars.queue.put(record, signal),
+        keepNow,
+        setAside,
       },
-      // What was missed goes the way of what is streamed; facts are for the store alone.
-      keep: async (record, signal) =>
-        record.kind === "bar"
-          ? publish(candleOf(record, "stream"), signal)
-          : bars.queue.put(record, signal),
-      keepNow,
-      setAside,
-      activity: new ActivityMemory(),
-      listening: new Notice(),
-      healingWanted: new Notice(),
-      healingIntervalMs: config.healing.intervalMs,
-      board: emptyFeedBoard(),
-    };
+    );
   }
 
   return {
